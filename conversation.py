@@ -1,0 +1,382 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Drives one conversation from "wanted" to "running" and back.
+
+Events (a user joins, a command, stop) only set what is wanted. One task per
+conversation moves what is actual towards it, so no order of events can race.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .config import StartOptions, TavusConfig
+from .creation import Creator
+from .errors import TavusCancelledError, TavusError
+from .events import Created, Ended, Event, Failed, Reported
+from .journal import Entry, Journal
+from .presence import Presence
+from .reaper import Reaper
+from .tavus_client import Conversation, TavusClient
+
+# While somebody waits, a start that failed for a passing reason is tried
+# again after these times.
+_START_AGAIN_S = (2.0, 5.0, 10.0, 20.0)
+# After a refusal that no repeating can mend (key, credits), joins do not ask
+# Tavus again for so long.
+_REFUSED_S = 30.0
+_NEVER = float("inf")
+
+T = TypeVar("T")
+
+
+@dataclass
+class Parts:
+    """What the conversations of one extension share."""
+
+    config: TavusConfig
+    client: TavusClient
+    journal: Journal
+    reaper: Reaper
+    creator: Creator
+    emit: Callable[[Event], Awaitable[None]]
+    log: logging.Logger
+    refused: TavusError | None = None
+    refused_until: float = 0.0
+
+
+@dataclass
+class _Running:
+    entry: Entry
+    conversation: Conversation
+    since: float
+    poll_at: float
+    events_seen: int = 0
+
+
+class ConversationDriver:
+    """One conversation: for a channel, or for one user of it.
+
+    Args:
+        parts: What it shares with others.
+        user_id: Whose it is; "" when it is everybody's in the channel.
+        on_idle: Called when its task has nothing left to do.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        user_id: str,
+        on_idle: Callable[[ConversationDriver], None],
+    ) -> None:
+        self._parts = parts
+        self._on_idle = on_idle
+        self._user_id = user_id
+        self._channel = ""
+        self._presence = Presence()
+        self._options = StartOptions()
+        self._wanted = False
+        self._reason = ""
+        self._leave_at: float | None = None
+        self._start_at = 0.0
+        self._failures = 0
+        self._running: _Running | None = None
+        self._starts: list[asyncio.Future[Conversation]] = []
+        self._ends: list[asyncio.Future[None]] = []
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # What is wanted.
+
+    def join(self, user_id: str, channel: str) -> None:
+        """A user is there."""
+        self._presence.join(user_id)
+        self._channel = channel or self._channel
+        self._leave_at = None
+        if self._parts.config.auto_start:
+            self._wanted = True
+            self._kick()
+
+    def leave(self, user_id: str) -> None:
+        """A user is gone; the last one ends it after the grace."""
+        if not self._presence.leave(user_id) or self._presence.anybody:
+            return
+        grace_s = self._parts.config.leave_grace_ms / 1000
+        self._leave_at = self._now() + grace_s
+        self._kick()
+
+    async def start(self, options: StartOptions) -> Conversation:
+        """Starts it, or joins the one that runs.
+
+        Raises:
+            TavusError: It could not be started.
+        """
+        self._channel = options.channel or self._channel
+        self._leave_at = None
+        self._start_at = 0.0
+        if self._running and self._wanted and not self._ends:
+            return self._running.conversation
+        self._options = options
+        self._wanted = True
+        return await self._ask(self._starts)
+
+    def end(self, reason: str) -> asyncio.Future[None]:
+        """Ends it; the future is done when it is really over."""
+        self._unwant(reason)
+        return self._ask(self._ends)
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Ends it for good; returns the task to wait for, if any."""
+        self._unwant("stop")
+        if self._task is not None and not self._task.done():
+            self._kick()
+        return self._task
+
+    @property
+    def conversation_id(self) -> str:
+        """Tavus's id while it runs, else empty."""
+        return self._running.conversation.conversation_id if self._running else ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is known here that would be missed."""
+        return (
+            self._task is None or self._task.done()
+        ) and not self._presence.anybody
+
+    # What is actual.
+
+    async def _drive(self) -> None:
+        while True:
+            self._changed.clear()
+            now = self._now()
+            if not self._still_wanted():
+                self._unwant("user_left")
+            running = self._running
+            if running is None:
+                self._answer_ends()
+                if not self._wanted:
+                    self.abandon(TavusCancelledError("it was ended"))
+                    return
+            if running is None and now >= self._start_at:
+                await self._start()
+            # A start that follows an end does not undo it: it gets another.
+            elif running is not None and (self._ends or not self._wanted):
+                await self._end(running)
+            elif running is not None and now >= running.poll_at:
+                await self._poll(running)
+            else:
+                await self._wait_for_change()
+
+    async def _start(self) -> None:
+        parts, began = self._parts, self._now()
+        try:
+            if parts.refused and began < parts.refused_until:
+                if not self._starts:
+                    raise parts.refused
+            entry, made = await parts.creator.create(
+                self._options, self._still_wanted
+            )
+        except TavusError as error:
+            await self._start_failed(error)
+            return
+        now = self._now()
+        parts.refused = None
+        self._failures = 0
+        poll_s = parts.config.status_poll_s or _NEVER
+        self._running = _Running(entry, made, now, now + poll_s)
+        if not (self._ends and self._wanted):
+            self._options = StartOptions()
+            for start in _drain(self._starts):
+                start.set_result(made)
+        create_ms = round((now - began) * 1000, 1)
+        await parts.emit(
+            Created(made, self._user_id, self._channel, create_ms)
+        )
+        if made.status == "ended":
+            test = parts.config.test_mode
+            await self._ended_there(
+                self._running, "test_mode" if test else "tavus"
+            )
+
+    async def _start_failed(self, error: TavusError) -> None:
+        parts = self._parts
+        if error.kind in ("auth", "credits"):
+            parts.refused = error
+            parts.refused_until = self._now() + _REFUSED_S
+        for start in _drain(self._starts):
+            start.set_exception(error)
+        again = (
+            error.retryable
+            and self._presence.anybody
+            and self._failures < len(_START_AGAIN_S)
+        )
+        if again:
+            self._start_at = self._now() + _START_AGAIN_S[self._failures]
+            self._failures += 1
+        else:
+            self._wanted = False
+            self._failures = 0
+        await parts.emit(Failed(error, self._user_id, self._channel))
+
+    async def _end(self, running: _Running) -> None:
+        reason = self._reason
+        ended_by_us = await asyncio.shield(
+            self._parts.reaper.end(running.entry)
+        )
+        if not ended_by_us:
+            reason = await self._reason_there(running) or reason
+        await self._is_over(running, reason)
+
+    async def _reason_there(self, running: _Running) -> str:
+        """Why Tavus ended it before we did; "" when that was us after all."""
+        try:
+            seen = await self._parts.client.get_conversation(
+                running.conversation.conversation_id, verbose=True
+            )
+        except TavusError:
+            return ""
+        reason = seen.shutdown_reason
+        return "" if reason.startswith("end_conversation") else reason
+
+    async def _poll(self, running: _Running) -> None:
+        """Asks Tavus how it is; whatever changes here comes first."""
+        parts = self._parts
+        running.poll_at = self._now() + parts.config.status_poll_s
+        conversation_id = running.conversation.conversation_id
+        try:
+            seen = await self._unless_changed(
+                parts.client.get_conversation(conversation_id, verbose=True)
+            )
+        except TavusError as error:
+            if error.kind == "not_found":
+                await self._ended_there(running, "not_found")
+            else:
+                parts.log.debug("cannot ask after it: %s", error)
+            return
+        if seen is None:
+            return
+        fresh = seen.events[running.events_seen :]
+        running.events_seen = len(seen.events)
+        for event in fresh:
+            await parts.emit(
+                Reported(conversation_id, event, self._user_id, self._channel)
+            )
+        if seen.status == "ended":
+            await self._ended_there(running, seen.shutdown_reason or "tavus")
+
+    async def _ended_there(self, running: _Running, reason: str) -> None:
+        # Users may still be here, but what they see is a call that ended:
+        # only a new join or command starts (and bills) another.
+        self._unwant(reason)
+        self._parts.journal.over(running.entry.name)
+        await self._is_over(running, reason)
+
+    async def _is_over(self, running: _Running, reason: str) -> None:
+        self._running = None
+        self._answer_ends()
+        duration_ms = round((self._now() - running.since) * 1000)
+        await self._parts.emit(
+            Ended(
+                running.conversation.conversation_id,
+                reason,
+                duration_ms,
+                self._user_id,
+                self._channel,
+            )
+        )
+
+    # How.
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _still_wanted(self) -> bool:
+        gone = self._leave_at is not None and self._now() >= self._leave_at
+        return self._wanted and not gone
+
+    def _unwant(self, reason: str) -> None:
+        if self._wanted:
+            self._wanted, self._reason = False, reason
+        self._leave_at = None
+        self._failures = 0
+
+    def _kick(self) -> None:
+        self._changed.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+            self._task.add_done_callback(lambda _: self._on_idle(self))
+
+    async def _run(self) -> None:
+        try:
+            await self._drive()
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            # A mistake of ours must not leave a call running or a command
+            # unanswered.
+            self._parts.log.exception("conversation driver failed")
+            if self._running is not None:
+                self._parts.reaper.end(self._running.entry)
+            self._running = None
+            self._unwant("internal")
+            self.abandon(TavusError(f"internal error: {error!r}"))
+
+    def abandon(self, error: TavusError) -> None:
+        """Answers every command that still waits."""
+        for start in _drain(self._starts):
+            start.set_exception(error)
+        for end in _drain(self._ends):
+            end.set_exception(error)
+
+    def _answer_ends(self) -> None:
+        for end in _drain(self._ends):
+            end.set_result(None)
+
+    def _ask(self, waiting: list[asyncio.Future[T]]) -> asyncio.Future[T]:
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        waiting.append(answer)
+        self._kick()
+        return answer
+
+    async def _wait_for_change(self) -> None:
+        due = [self._leave_at] if self._leave_at is not None else []
+        if self._running is not None:
+            due.append(self._running.poll_at)
+        elif self._wanted:
+            due.append(self._start_at)
+        alarm = None
+        if due and min(due) != _NEVER:
+            alarm = asyncio.get_running_loop().call_at(
+                min(due), self._changed.set
+            )
+        try:
+            await self._changed.wait()
+        finally:
+            if alarm:
+                alarm.cancel()
+
+    async def _unless_changed(self, work: Coroutine[Any, Any, T]) -> T | None:
+        task = asyncio.create_task(work)
+        change = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait(
+                (task, change), return_when=asyncio.FIRST_COMPLETED
+            )
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            change.cancel()
+            await asyncio.gather(task, change, return_exceptions=True)
+
+
+def _drain(waiting: list[asyncio.Future[T]]) -> list[asyncio.Future[T]]:
+    """Takes those who still wait out of the list."""
+    taken = [answer for answer in waiting if not answer.done()]
+    waiting.clear()
+    return taken

@@ -1,0 +1,167 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Creates exactly one conversation at Tavus, or none: never a lost one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from .config import StartOptions, TavusConfig
+from .errors import TavusError
+from .journal import Entry, Journal
+from .personas import PersonaKeeper
+from .reaper import Reaper
+from .tavus_client import Conversation, TavusClient
+
+# When to look for the name after an answer that may or may not mean that
+# Tavus has acted, seconds after the answer. A 5xx from Tavus itself has
+# acted or never will; behind a gateway or a time-out it may still be at it.
+_LOOK_AFTER_ANSWER_S = (0.0, 0.5, 1.5)
+_LOOK_AFTER_SILENCE_S = (0.0, 0.5, 1.5, 4.0, 10.0)
+_MAX_POSTS = 3
+_SLOT_FREED_S = 1.5
+
+
+class Creator:
+    """The only place that asks for conversations.
+
+    Args:
+        config: What to ask for.
+        client: Whom to ask.
+        journal: Where the intent is written first.
+        reaper: Ends what is found and not wanted.
+        account: The fingerprint of the key, for the journal.
+        log: Where trouble is reported.
+    """
+
+    def __init__(
+        self,
+        config: TavusConfig,
+        client: TavusClient,
+        journal: Journal,
+        reaper: Reaper,
+        account: str,
+        log: logging.Logger,
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._journal = journal
+        self._reaper = reaper
+        self._account = account
+        self._log = log
+        self.personas = PersonaKeeper(config, client, log)
+
+    async def create(
+        self, options: StartOptions, still_wanted: Callable[[], bool]
+    ) -> tuple[Entry, Conversation]:
+        """Creates one conversation.
+
+        A request is repeated only when it is known that the one before it
+        made nothing (https://docs.tavus.io has no idempotency key).
+
+        Args:
+            options: What this conversation has of its own.
+            still_wanted: Asked before a request is repeated.
+
+        Returns:
+            The journal's entry and the conversation, adopted by its name
+            where Tavus's answer was lost.
+
+        Raises:
+            TavusError: There is no conversation; if one should appear
+                later, the reaper ends it.
+        """
+        persona_id = await self.personas.ensure()
+        slot_freed = False
+        posts = 0
+        while True:
+            posts += 1
+            entry = self._new_entry()
+            body = self._config.conversation_body(
+                entry.name, options, persona_id=persona_id
+            )
+            await self._journal.want(entry)
+            try:
+                made = await self._client.create_conversation(body)
+            except TavusError as error:
+                if not error.sent:
+                    self._journal.over(entry.name)
+                    if error.kind == "concurrency" and not slot_freed:
+                        slot_freed = True
+                        await self._free_a_slot(error)
+                        continue
+                    raise
+                found = await self._look_for(entry, error)
+                if found is None:
+                    if posts < _MAX_POSTS and still_wanted():
+                        continue
+                    raise
+                made = found
+            self._journal.got(entry.name, made.conversation_id)
+            return replace(entry, conversation_id=made.conversation_id), made
+
+    def _new_entry(self) -> Entry:
+        # A name of its own for each request: a late conversation can never
+        # be taken for the one that replaced it.
+        return Entry(
+            name=f"{self._config.conversation_name}-{secrets.token_hex(8)}",
+            base_url=self._config.base_url,
+            account=self._account,
+            wanted_at=time.time(),
+        )
+
+    async def _free_a_slot(self, error: TavusError) -> None:
+        self._log.warning("%s; ending what dead processes left", error)
+        await self._reaper.sweep()
+        await self._reaper.settle(timeout_s=5.0)
+        # Tavus frees the slot of an ended conversation a moment later.
+        await asyncio.sleep(_SLOT_FREED_S)
+
+    async def _look_for(
+        self, entry: Entry, error: TavusError
+    ) -> Conversation | None:
+        """What the request made after all.
+
+        Returns:
+            The conversation; None when it is known that none is left.
+
+        Raises:
+            TavusError: The one given, when that could not be found out.
+                The reaper then keeps looking, and ends what it finds.
+        """
+        self._log.warning("%s; looking whether it was created", error)
+        answered = error.status in (200, 201, 500, 503)
+        looks = _LOOK_AFTER_ANSWER_S if answered else _LOOK_AFTER_SILENCE_S
+        waited_s = 0.0
+        known = False
+        for at_s in looks:
+            await asyncio.sleep(at_s - waited_s)
+            waited_s = at_s
+            try:
+                found = await self._reaper.find(entry.name)
+            except TavusError as failure:
+                self._log.debug("cannot look for it yet: %s", failure)
+                known = False
+                continue
+            known = True
+            if not found:
+                continue
+            if self._config.require_auth:
+                # Only the lost answer had the token without which nobody
+                # can join.
+                await asyncio.shield(self._reaper.end(entry))
+                return None
+            self._log.info("found it: %s", found[0].conversation_id)
+            return found[0]
+        self._reaper.end(entry)
+        if not known:
+            raise error
+        return None

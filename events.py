@@ -1,0 +1,58 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""What happens to conversations, as the rest of the graph hears it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .errors import TavusError
+from .tavus_client import Conversation
+
+
+@dataclass(frozen=True)
+class Created:
+    """A conversation runs. ``user_id`` is "" when it is the channel's."""
+
+    conversation: Conversation
+    user_id: str
+    channel: str
+    create_ms: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A conversation is over, and Tavus has confirmed it."""
+
+    conversation_id: str
+    reason: str
+    duration_ms: int
+    user_id: str
+    channel: str
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One event as Tavus reports it (docs.tavus.io, webhooks)."""
+
+    conversation_id: str
+    event: Mapping[str, Any]
+    user_id: str
+    channel: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A conversation could not be started."""
+
+    error: TavusError
+    user_id: str
+    channel: str
+
+
+Event = Union[Created, Ended, Reported, Failed]

@@ -1,0 +1,192 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Keeps all conversations of one extension, and leaves none running."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from .config import StartOptions, TavusConfig
+from .conversation import ConversationDriver, Parts
+from .creation import Creator
+from .errors import TavusError, TavusNotFoundError, TavusStoppingError
+from .events import Event
+from .journal import Journal
+from .reaper import Reaper
+from .tavus_client import Conversation, TavusClient
+
+# Of the time to stop: what closing sockets and files may need.
+_CLOSE_S = 0.15
+
+
+class ConversationKeeper:
+    """Turns joins, leaves and commands into conversations.
+
+    With ``conversation_scope`` "channel" all users share one conversation;
+    with "user" each ``remote_user_id`` has its own.
+
+    Args:
+        config: The validated properties.
+        client: The API; closed by ``close``.
+        journal: Where open conversations are noted; closed by ``close``.
+        emit: Awaited with every event, in order for each conversation. Must
+            not raise.
+        log: Where it tells what it does.
+    """
+
+    def __init__(
+        self,
+        config: TavusConfig,
+        client: TavusClient,
+        journal: Journal,
+        emit: Callable[[Event], Awaitable[None]],
+        log: logging.Logger,
+    ) -> None:
+        account = fingerprint(config.tavus_api_key.get_secret_value())
+        reaper = Reaper(client, journal, account, config.base_url, log)
+        creator = Creator(config, client, journal, reaper, account, log)
+        self._parts = Parts(
+            config, client, journal, reaper, creator, emit, log
+        )
+        self._drivers: dict[str, ConversationDriver] = {}
+        self._background: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    def open(self) -> None:
+        """Starts to end what dead workers left, and warms up, behind."""
+        if not self._stopping:
+            self._background = [
+                asyncio.create_task(self._parts.reaper.sweep_forever()),
+                asyncio.create_task(self._warm_up()),
+            ]
+
+    def user_joined(self, user_id: str, channel: str = "") -> None:
+        """A user is in the channel; never blocks, never raises.
+
+        Args:
+            user_id: The ``remote_user_id``; "" where the RTC did not say.
+            channel: The channel's name, for the messages.
+        """
+        if not self._stopping:
+            self._driver(user_id).join(user_id, channel)
+
+    def user_left(self, user_id: str) -> None:
+        """A user has left the channel; never blocks, never raises."""
+        driver = self._drivers.get(self._key(user_id))
+        if driver is not None:
+            driver.leave(user_id)
+
+    async def start(self, options: StartOptions) -> Conversation:
+        """Starts a conversation, or returns the one that runs.
+
+        Raises:
+            TavusError: It could not be started.
+        """
+        if self._stopping:
+            raise TavusStoppingError("the extension is stopping")
+        return await self._driver(options.remote_user_id).start(options)
+
+    async def end(
+        self, conversation_id: str = "", user_id: str = ""
+    ) -> list[str]:
+        """Ends conversations; returns when they are really over.
+
+        Args:
+            conversation_id: This one only.
+            user_id: This user's only (scope "user").
+
+        Returns:
+            The ids of what was ended; all that ran when nothing was named.
+
+        Raises:
+            TavusNotFoundError: The one named does not run here.
+            TavusError: The extension stops before the end was confirmed;
+                the next start sees to it.
+        """
+        only = self._key(user_id)
+        chosen = [
+            driver
+            for key, driver in self._drivers.items()
+            if conversation_id in ("", driver.conversation_id)
+            and only in ("", key)
+        ]
+        if conversation_id and not chosen:
+            raise TavusNotFoundError(
+                f"no conversation {conversation_id} is running here"
+            )
+        ids = [d.conversation_id for d in chosen if d.conversation_id]
+        if self._stopping:
+            raise TavusStoppingError("the extension is stopping")
+        await asyncio.gather(*(d.end("end_conversation") for d in chosen))
+        return ids
+
+    async def close(self) -> None:
+        """Ends everything within ``stop_timeout_ms``.
+
+        What could not be confirmed in time stays in the journal, and is
+        ended by whoever starts next.
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        parts = self._parts
+        loop = asyncio.get_running_loop()
+        deadline = (
+            loop.time() + parts.config.stop_timeout_ms / 1000 - _CLOSE_S
+        )
+        for task in self._background:
+            task.cancel()
+        drivers = list(self._drivers.values())
+        driving = [task for driver in drivers if (task := driver.stop())]
+        if driving:
+            await asyncio.wait(driving, timeout=deadline - loop.time())
+        await parts.reaper.settle(max(0.0, deadline - loop.time()))
+        for task in driving:
+            task.cancel()
+        await asyncio.gather(
+            *driving, *self._background, return_exceptions=True
+        )
+        for driver in drivers:
+            driver.abandon(TavusStoppingError("the extension is stopping"))
+        await parts.reaper.close()
+        await parts.journal.close()
+        await parts.client.close()
+
+    def _key(self, user_id: str) -> str:
+        per_user = self._parts.config.conversation_scope == "user"
+        return user_id if per_user else ""
+
+    def _driver(self, user_id: str) -> ConversationDriver:
+        key = self._key(user_id)
+        driver = self._drivers.get(key)
+        if driver is None:
+
+            def forget(idle: ConversationDriver) -> None:
+                if idle.idle and self._drivers.get(key) is idle:
+                    del self._drivers[key]
+
+            driver = ConversationDriver(self._parts, key, forget)
+            self._drivers[key] = driver
+        return driver
+
+    async def _warm_up(self) -> None:
+        """Pays for DNS, TLS and the persona before the first user comes."""
+        error = await self._parts.client.warm_up()
+        if error is None:
+            try:
+                await self._parts.creator.personas.ensure()
+            except TavusError as failure:
+                error = failure
+        if error is not None:
+            self._parts.log.warning("Tavus cannot be used yet: %s", error)
+
+
+def fingerprint(api_key: str) -> str:
+    """What tells accounts apart in the journal and gives no key away."""
+    return hashlib.sha256(b"tavus_python:" + api_key.encode()).hexdigest()[:16]

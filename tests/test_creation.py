@@ -1,0 +1,210 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Whatever happens to a create: one conversation or none, never a lost one."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from support.keeping import Kept, new_simulator
+from support.virtual_time import run
+from ten_packages.extension.tavus_python.config import StartOptions
+from ten_packages.extension.tavus_python.errors import TavusError
+from ten_packages.extension.tavus_python.events import Created, Failed
+
+ACTED = ["drop_after", "error_after", "hang_after", "truncated", "not_json"]
+NOT_ACTED = ["drop_before", "error_before", "hang_before"]
+
+
+@pytest.mark.parametrize("kind", [*ACTED, "empty"])
+def test_a_lost_answer_is_found_by_its_name(tmp_path: Path, kind: str) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", kind, count=1)
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        assert made.conversation_url
+        assert simulator.ledger()["created"] == 1
+        assert simulator.active == [made.conversation_id]
+        await kept.keeper.end()
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", NOT_ACTED)
+def test_what_made_nothing_is_asked_again(tmp_path: Path, kind: str) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", kind, count=1)
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        assert simulator.ledger()["created"] == 1
+        assert simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", [*ACTED, *NOT_ACTED])
+def test_a_fault_that_stays_leaves_nothing_running(
+    tmp_path: Path, kind: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("*", kind)
+        kept = Kept(tmp_path, simulator)
+        with pytest.raises(TavusError):
+            await kept.keeper.start(StartOptions())
+        simulator.clear_faults()
+        await asyncio.sleep(90)
+        assert simulator.ledger()["created"] <= 1
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_nothing_is_asked_again_while_it_is_unknown(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "drop_before")
+        simulator.add_fault("list", "drop_before")
+        kept = Kept(tmp_path, simulator)
+        with pytest.raises(TavusError, match="connection reset"):
+            await kept.keeper.start(StartOptions())
+        assert simulator.ledger()["requests"]["create"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_conversation_that_appears_late_is_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        kept.client.create_arrives_after_s = 25
+        starting = asyncio.create_task(kept.keeper.start(StartOptions()))
+        await asyncio.sleep(31)
+        kept.client.create_arrives_after_s = None
+        made = await starting
+        await asyncio.sleep(60)
+        assert simulator.ledger()["created"] == 2
+        assert simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_who_left_meanwhile_is_not_asked_for_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "hang_before")
+        kept = Kept(tmp_path, simulator, leave_grace_ms=0)
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(1)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(600)
+        assert simulator.ledger()["requests"]["create"] == 1
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_room_whose_token_was_lost_is_ended_first(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "drop_after", count=1)
+        kept = Kept(tmp_path, simulator, require_auth=True)
+        made = await kept.keeper.start(StartOptions())
+        assert made.meeting_token
+        assert f"?t={made.meeting_token}" in made.join_url
+        assert simulator.ledger()["created"] == 2
+        assert simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_slot_that_a_dead_worker_holds_is_freed(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator(max_concurrent=1)
+        dead = Kept(tmp_path, simulator)
+        lost = await dead.keeper.start(StartOptions())
+        await _die(dead)
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        assert simulator.active == [made.conversation_id]
+        assert lost.conversation_id != made.conversation_id
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_slot_that_somebody_else_holds_is_a_clear_error(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(max_concurrent=1)
+        other = Kept(tmp_path / "other", simulator)
+        await other.keeper.start(StartOptions())
+        kept = Kept(tmp_path, simulator)
+        kept.keeper.user_joined("u1")
+        failed = await kept.heard(Failed)
+        assert failed.error.kind == "concurrency"
+        assert "maximum concurrent conversations" in str(failed.error)
+        assert "end a conversation that is still running" in str(failed.error)
+        assert simulator.ledger()["requests"]["create"] == 3
+        await asyncio.sleep(600)
+        assert simulator.ledger()["requests"]["create"] == 3
+        assert len(simulator.active) == 1
+        await kept.keeper.close()
+        await other.keeper.close()
+
+    run(main())
+
+
+def test_a_rate_limit_is_waited_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault(
+            "create", "status", status=429, retry_after_s=5, count=2
+        )
+        kept = Kept(tmp_path, simulator)
+        kept.keeper.user_joined("u1")
+        made = await kept.heard(Created)
+        assert made.create_ms > 10_000
+        assert simulator.ledger()["created"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_thousand_lost_answers_cost_few_listings(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "drop_after")
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        for number in range(1000):
+            kept.keeper.user_joined(f"u{number}")
+        await kept.heard(Created, 1000)
+        # Ten pages of a hundred each, twice.
+        assert simulator.ledger()["requests"]["list"] <= 20
+        assert simulator.ledger()["created"] == 1000
+        await kept.keeper.end()
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+async def _die(kept: Kept) -> None:
+    """What SIGKILL leaves: no request, no record, a lock that is free."""
+    kept.simulator.add_fault("end", "drop_before")
+    await kept.keeper.close()
+    kept.simulator.clear_faults()

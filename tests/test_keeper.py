@@ -1,0 +1,599 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Joins, leaves and commands become conversations, and all of them end."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.keeping import Kept, new_simulator
+from support.virtual_time import run
+from ten_packages.extension.tavus_python.config import StartOptions
+from ten_packages.extension.tavus_python.errors import (
+    TavusCancelledError,
+    TavusError,
+    TavusNotFoundError,
+)
+from ten_packages.extension.tavus_python.events import (
+    Created,
+    Ended,
+    Failed,
+    Reported,
+)
+
+
+def test_a_user_who_joins_gets_a_conversation(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.user_joined("u1", "room")
+        made = await kept.heard(Created)
+        assert made.conversation.conversation_url.endswith(
+            made.conversation.conversation_id
+        )
+        assert made.channel == "room"
+        assert made.create_ms == pytest.approx(40)
+        assert kept.simulator.active == [made.conversation.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_the_last_who_leaves_ends_it_after_the_grace(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), leave_grace_ms=5000)
+        kept.keeper.user_joined("u1")
+        kept.keeper.user_joined("u2")
+        await kept.heard(Created)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(60)
+        assert len(kept.simulator.active) == 1
+        kept.keeper.user_left("u2")
+        await asyncio.sleep(4.9)
+        assert len(kept.simulator.active) == 1
+        ended = await kept.heard(Ended)
+        assert ended.reason == "user_left"
+        assert ended.duration_ms == pytest.approx(65_020, abs=30)
+        assert kept.simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_page_refresh_costs_no_new_conversation(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        for _ in range(3):
+            kept.keeper.user_left("u1")
+            await asyncio.sleep(4)
+            kept.keeper.user_joined("u1")
+            await asyncio.sleep(10)
+        assert kept.simulator.ledger()["created"] == 1
+        assert len(kept.simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_leave_during_create_ends_the_conversation(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(
+            tmp_path, new_simulator(latency_ms=3000), leave_grace_ms=0
+        )
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(1)
+        kept.keeper.user_left("u1")
+        await kept.heard(Ended)
+        assert kept.simulator.ledger()["created"] == 1
+        assert kept.simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_joined_left_joined_during_create_keeps_the_one(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(
+            tmp_path, new_simulator(latency_ms=3000), leave_grace_ms=0
+        )
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(1)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(1)
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(30)
+        assert kept.simulator.ledger()["created"] == 1
+        assert len(kept.simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_who_joins_while_it_ends_gets_a_new_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(
+            tmp_path, new_simulator(latency_ms=1000), leave_grace_ms=0
+        )
+        kept.keeper.user_joined("u1")
+        first = await kept.heard(Created)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(0.5)
+        kept.keeper.user_joined("u1")
+        second = await kept.heard(Created, 2)
+        assert [type(event) for event in kept.events] == [
+            Created,
+            Ended,
+            Created,
+        ]
+        assert kept.simulator.active == [second.conversation.conversation_id]
+        assert first.conversation != second.conversation
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("joins", "leaves"),
+    [
+        (["", ""], ["", ""]),
+        (["u1", "u1"], ["u1"]),
+        (["u1"], [""]),
+        ([""], ["u1"]),
+        (["u1", ""], ["u1", "u2"]),
+    ],
+)
+def test_leaves_that_do_not_match_their_joins_still_end_it(
+    tmp_path: Path, joins: list[str], leaves: list[str]
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        for user_id in joins:
+            kept.keeper.user_joined(user_id)
+        await kept.heard(Created)
+        for user_id in leaves:
+            kept.keeper.user_left(user_id)
+        await kept.heard(Ended)
+        assert kept.simulator.ledger()["created"] == 1
+        assert kept.simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_leave_of_somebody_unknown_ends_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.user_left("u0")
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        kept.keeper.user_left("u2")
+        await asyncio.sleep(60)
+        assert len(kept.simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_with_scope_user_each_user_has_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(
+            tmp_path, new_simulator(), conversation_scope="user"
+        )
+        for user_id in ("u1", "u2", "u1"):
+            kept.keeper.user_joined(user_id)
+        await kept.heard(Created, 2)
+        kept.keeper.user_left("u2")
+        ended = await kept.heard(Ended)
+        assert ended.user_id == "u2"
+        assert kept.simulator.ledger()["created"] == 2
+        assert len(kept.simulator.active) == 1
+        await kept.keeper.close()
+        assert kept.simulator.active == []
+
+    run(main())
+
+
+def test_without_auto_start_only_a_command_starts(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), auto_start=False)
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(60)
+        assert kept.simulator.ledger()["created"] == 0
+        made = await kept.keeper.start(StartOptions())
+        assert kept.simulator.active == [made.conversation_id]
+        kept.keeper.user_left("u1")
+        await kept.heard(Ended)
+        assert kept.simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_start_while_it_runs_gives_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.user_joined("u1")
+        both = await asyncio.gather(
+            kept.keeper.start(StartOptions()),
+            kept.keeper.start(StartOptions()),
+        )
+        again = await kept.keeper.start(StartOptions())
+        assert both[0] == both[1] == again
+        assert kept.simulator.ledger()["created"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_start_sends_its_own_greeting_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), custom_greeting="Hello")
+        hi = StartOptions.load({"custom_greeting": "Hi"})
+        first = await kept.keeper.start(hi)
+        await kept.keeper.end()
+        second = await kept.keeper.start(StartOptions())
+        greetings = [
+            kept.simulator.conversation(made.conversation_id).request[
+                "custom_greeting"
+            ]
+            for made in (first, second)
+        ]
+        assert greetings == ["Hi", "Hello"]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_an_end_returns_when_it_is_really_over(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        made = await kept.keeper.start(StartOptions())
+        kept.client.reachable = False
+        ending = asyncio.create_task(kept.keeper.end(made.conversation_id))
+        await asyncio.sleep(20)
+        assert not ending.done()
+        kept.client.reachable = True
+        assert await ending == [made.conversation_id]
+        assert kept.simulator.active == []
+        assert (await kept.heard(Ended)).reason == "end_conversation"
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_an_end_during_create_ends_what_comes_of_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(latency_ms=2000))
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(1)
+        await kept.keeper.end()
+        assert kept.simulator.ledger()["created"] == 1
+        assert kept.simulator.active == []
+        await asyncio.sleep(60)
+        assert kept.simulator.ledger()["created"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_start_right_after_an_end_gets_another(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        first = await kept.keeper.start(StartOptions())
+        ended, second = await asyncio.gather(
+            kept.keeper.end(), kept.keeper.start(StartOptions())
+        )
+        assert ended == [first.conversation_id]
+        assert kept.simulator.active == [second.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_end_and_start_during_create_are_both_answered(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(latency_ms=1000))
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(0.5)
+        _, made = await asyncio.gather(
+            kept.keeper.end(), kept.keeper.start(StartOptions())
+        )
+        assert kept.simulator.ledger()["created"] == 2
+        assert kept.simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_end_and_start_where_nothing_runs_start_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.user_joined("u1")
+        ended, made = await asyncio.gather(
+            kept.keeper.end(), kept.keeper.start(StartOptions())
+        )
+        assert ended == []
+        assert kept.simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_start_that_is_ended_at_once_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        started, ended = await asyncio.gather(
+            kept.keeper.start(StartOptions()),
+            kept.keeper.end(),
+            return_exceptions=True,
+        )
+        assert isinstance(started, TavusCancelledError)
+        assert ended == []
+        assert kept.simulator.ledger()["created"] == 0
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_an_end_where_nothing_runs_is_no_error(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        assert await kept.keeper.end() == []
+        with pytest.raises(TavusNotFoundError, match="no conversation cx is"):
+            await kept.keeper.end("cx")
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_an_end_can_name_the_user(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(
+            tmp_path, new_simulator(), conversation_scope="user"
+        )
+        kept.keeper.user_joined("u1")
+        kept.keeper.user_joined("u2")
+        await kept.heard(Created, 2)
+        await kept.keeper.end(user_id="u1")
+        assert [event.user_id for event in kept.ended] == ["u1"]
+        assert len(kept.simulator.active) == 1
+        assert len(await kept.keeper.end()) == 1
+        assert kept.simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_what_tavus_ends_is_noticed_and_not_replaced(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=15)
+        kept.keeper.user_joined("u1")
+        made = await kept.heard(Created)
+        kept.simulator.shutdown(
+            made.conversation.conversation_id, "max_call_duration reached"
+        )
+        ended = await kept.heard(Ended)
+        assert ended.reason == "max_call_duration reached"
+        reported = [event.event["event_type"] for event in kept.of(Reported)]
+        assert "system.shutdown" in reported
+        await asyncio.sleep(300)
+        assert kept.simulator.ledger()["created"] == 1
+        kept.keeper.user_joined("u2")
+        await kept.heard(Created, 2)
+        await kept.keeper.close()
+        assert kept.simulator.active == []
+
+    run(main())
+
+
+def test_what_tavus_deleted_is_over_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        made = await kept.keeper.start(StartOptions())
+        await kept.client.delete_conversation(made.conversation_id)
+        ended = await kept.heard(Ended)
+        assert ended.reason in ("not_found", "tavus")
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_polling_goes_on_after_a_failure(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        made = await kept.keeper.start(StartOptions())
+        kept.client.reachable = False
+        await asyncio.sleep(100)
+        kept.client.reachable = True
+        kept.simulator.shutdown(made.conversation_id)
+        await kept.heard(Ended)
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_an_end_does_not_wait_for_a_slow_poll(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("get", "hang_before")
+        kept = Kept(tmp_path, simulator, status_poll_s=10)
+        await kept.keeper.start(StartOptions())
+        await asyncio.sleep(15)
+        began = asyncio.get_running_loop().time()
+        await kept.keeper.end()
+        assert asyncio.get_running_loop().time() - began < 1
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_the_far_reason_is_told_when_tavus_was_first(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=0)
+        made = await kept.keeper.start(StartOptions())
+        kept.simulator.shutdown(made.conversation_id, "internal error")
+        await kept.keeper.end()
+        assert (await kept.heard(Ended)).reason == "internal error"
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_a_second_end_is_over_whatever_tavus_says(
+    tmp_path: Path, status: int
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(end_ended_status=status)
+        simulator.add_fault("end", "drop_after", count=1)
+        kept = Kept(tmp_path, simulator)
+        await kept.keeper.start(StartOptions())
+        await kept.keeper.end()
+        assert (await kept.heard(Ended)).reason == "end_conversation"
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_in_test_mode_nothing_runs(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), test_mode=True)
+        await kept.keeper.start(StartOptions())
+        assert (await kept.heard(Ended)).reason == "test_mode"
+        assert kept.simulator.ledger()["requests"]["create"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, "auth"), (402, "credits")]
+)
+def test_a_refused_account_is_not_asked_for_every_join(
+    tmp_path: Path, status: int, kind: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "status", status=status)
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        kept.keeper.user_joined("u0")
+        await kept.heard(Failed)
+        for number in range(1, 100):
+            kept.keeper.user_joined(f"u{number}")
+        await kept.heard(Failed, 100)
+        assert {event.error.kind for event in kept.of(Failed)} == {kind}
+        assert simulator.ledger()["requests"]["create"] == 1
+        with pytest.raises(TavusError) as refused:  # a person asks at once
+            await kept.keeper.start(StartOptions())
+        assert refused.value.kind == kind
+        simulator.clear_faults()
+        await asyncio.sleep(31)
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_while_a_user_waits_a_start_is_tried_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.client.reachable = False
+        kept.keeper.user_joined("u1")
+        await kept.heard(Failed)
+        kept.client.reachable = True
+        await kept.heard(Created)
+        assert kept.simulator.ledger()["created"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_tries_for_a_waiting_user_come_to_an_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.client.reachable = False
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(3600)
+        assert len(kept.of(Failed)) == 5
+        kept.client.reachable = True
+        await asyncio.sleep(3600)
+        assert kept.simulator.ledger()["created"] == 0
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_user_who_gave_up_waiting_gets_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), leave_grace_ms=0)
+        kept.client.reachable = False
+        kept.keeper.user_joined("u1")
+        await kept.heard(Failed)
+        kept.keeper.user_left("u1")
+        kept.client.reachable = True
+        await asyncio.sleep(3600)
+        assert kept.simulator.ledger()["created"] == 0
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_command_is_refused_at_once_where_a_join_would_wait(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.client.reachable = False
+        with pytest.raises(TavusError, match="connection refused"):
+            await kept.keeper.start(StartOptions())
+        kept.client.reachable = True
+        await asyncio.sleep(3600)
+        assert kept.simulator.ledger()["created"] == 0
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_mistake_of_ours_still_answers_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        monkeypatch.setattr(kept.client, "create_conversation", _broken)
+        with pytest.raises(TavusError, match="ZeroDivisionError"):
+            await kept.keeper.start(StartOptions())
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_mistake_of_ours_still_ends_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=10)
+        await kept.keeper.start(StartOptions())
+        monkeypatch.setattr(kept.client, "get_conversation", _broken)
+        await asyncio.sleep(15)
+        assert kept.simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+async def _broken(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("a bug")
