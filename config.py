@@ -1,0 +1,291 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Every property of the extension: its checks, and the requests it makes.
+
+``docs/properties.md`` explains each property; ``property.json`` ships them.
+Facts about request bodies: Tavus's OpenAPI and docs.tavus.io.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
+
+from . import bodies, checks, coerce
+from .languages import language_code, language_name
+from .redaction import mask, redact, redact_value
+from .sections import (
+    ConfigError,
+    Flag,
+    Identifier,
+    JsonObject,
+    Line,
+    PersonaSpec,
+    RecordingStorage,
+    Section,
+    Text,
+    Texts,
+    Word,
+)
+
+__all__ = ["ConfigError", "StartOptions", "TavusConfig"]
+
+_DAY_S = 86_400
+_SECONDS = "write seconds"
+_MILLISECONDS = "write milliseconds"
+
+
+def _language(value: Any) -> str:
+    return language_name(coerce.text(value))
+
+
+def _base_url(value: Any) -> str:
+    parts = coerce.split_url(value)
+    if "@" in parts.netloc:
+        raise ValueError(
+            "carries a user name; write only https://host/path, and the key "
+            "in tavus_api_key"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError(
+            "carries a query or fragment; write only https://host/path"
+        )
+    path = parts.path.rstrip("/") or "/v2"
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _callback_url(value: Any) -> str:
+    return coerce.split_url(value).geturl()
+
+
+def _transport(value: Any) -> str:
+    value = coerce.word(value).lower()
+    if value in ("livekit", "agora"):
+        raise ValueError(
+            f"{value!r} is not in this version, which does daily only; write "
+            "'daily'"
+        )
+    if value != "daily":
+        raise ValueError(
+            f"{coerce.shown(value)} is no transport; write 'daily'"
+        )
+    return value
+
+
+def _directory(value: Any) -> str:
+    value = coerce.word(value)
+    try:
+        path = Path(value).expanduser().absolute()
+    except RuntimeError:
+        path = None
+    if path is None or "\0" in value:
+        raise ValueError(
+            f"{coerce.shown(value)} is no folder here; write an absolute path"
+        )
+    return str(path)
+
+
+def _key_parts(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """What no problem may show, should the key be in a wrong property."""
+    key = properties.get("tavus_api_key")
+    if not isinstance(key, str):
+        return ()
+    # A problem shows at most 40 characters of a value: half a key, perhaps.
+    return key.strip(), key.strip()[:16]
+
+
+class StartOptions(Section):
+    """What one ``start_conversation`` asks for instead of the configured."""
+
+    custom_greeting: Text = ""
+    conversational_context: Text = ""
+    language: Annotated[str, BeforeValidator(_language)] = ""
+    persona_id: Identifier = ""
+    pal_id: Identifier = ""
+    replica_id: Identifier = ""
+    face_id: Identifier = ""
+    remote_user_id: Annotated[str, BeforeValidator(coerce.user_id)] = ""
+    channel: Word = ""
+
+    @classmethod
+    def load(cls, properties: Mapping[str, Any]) -> "StartOptions":
+        """The options in a command's properties; unknown ones are ignored.
+
+        ``pal_id`` and ``face_id`` end up as ``persona_id``, ``replica_id``.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        options, problems, _ = cls.read(properties)
+        problems += [text for _, text in checks.spelling_conflicts(options)]
+        if problems:
+            raise ConfigError(problems)
+        return options.model_copy(update=checks.one_spelling(options))
+
+
+class TavusConfig(Section):
+    """The extension's properties. Made by ``load``, which checks them all."""
+
+    tavus_api_key: Annotated[SecretStr, BeforeValidator(coerce.api_key)] = (
+        SecretStr("")
+    )
+    base_url: Annotated[str, BeforeValidator(_base_url)] = (
+        "https://tavusapi.com/v2"
+    )
+
+    persona_id: Identifier = ""
+    pal_id: Identifier = ""
+    replica_id: Identifier = ""
+    face_id: Identifier = ""
+    auto_create_persona: Flag = False
+    persona: PersonaSpec = PersonaSpec()
+
+    conversation_name: Line = "ten"
+    conversational_context: Text = ""
+    custom_greeting: Text = ""
+    language: Annotated[str, BeforeValidator(_language)] = ""
+    languages: Annotated[list[str], coerce.each(language_code)] = Field(
+        default_factory=list
+    )
+    max_call_duration: Annotated[int, coerce.whole(1, _DAY_S, _SECONDS)] = 3600
+    participant_left_timeout: Annotated[
+        int, coerce.whole(0, _DAY_S, _SECONDS)
+    ] = 30
+    participant_absent_timeout: Annotated[
+        int, coerce.whole(1, _DAY_S, _SECONDS)
+    ] = 120
+    enable_recording: Flag = False
+    recording_storage: RecordingStorage = RecordingStorage()
+    enable_closed_captions: Flag = False
+    apply_greenscreen: Flag = False
+    audio_only: Flag = False
+    require_auth: Flag = False
+    max_participants: Annotated[
+        int | None,
+        coerce.whole(2, 1000, "write how many may be there, face included"),
+    ] = None
+    callback_url: Annotated[str, BeforeValidator(_callback_url)] = ""
+    memory_stores: Texts = Field(default_factory=list)
+    document_ids: Texts = Field(default_factory=list)
+    document_tags: Texts = Field(default_factory=list)
+    document_retrieval_strategy: Annotated[
+        Literal["", "speed", "quality", "balanced"],
+        coerce.choice("speed", "quality", "balanced"),
+    ] = ""
+    test_mode: Flag = False
+    params: JsonObject = Field(default_factory=dict)
+
+    transport: Annotated[Literal["daily"], BeforeValidator(_transport)] = (
+        "daily"
+    )
+    conversation_scope: Annotated[
+        Literal["channel", "user"], coerce.choice("channel", "user")
+    ] = "channel"
+    auto_start: Flag = True
+    leave_grace_ms: Annotated[
+        int, coerce.whole(0, 3_600_000, _MILLISECONDS)
+    ] = 5000
+    status_poll_s: Annotated[
+        float, coerce.number(0, 3600, "write seconds, or 0 for never")
+    ] = 15
+    stop_timeout_ms: Annotated[
+        int,
+        coerce.whole(100, 1900, "TEN kills the process 2000 ms after stop"),
+    ] = 1500
+    request_timeout_s: Annotated[float, coerce.number(0.1, 300, _SECONDS)] = 30
+    connect_timeout_s: Annotated[float, coerce.number(0.1, 300, _SECONDS)] = 10
+    journal_dir: Annotated[str, BeforeValidator(_directory)] = ""
+    playground_action: Flag = False
+    channel: Word = ""
+
+    _warnings: list[str] = PrivateAttr(default_factory=list)
+
+    @classmethod
+    def load(cls, properties: Mapping[str, Any]) -> "TavusConfig":
+        """The configuration in a node's properties.
+
+        Args:
+            properties: the values by name, as JSON gives them; numbers,
+                booleans, lists and objects also as text; ``""`` is not set.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        config, problems, failed = cls.read(properties)
+        problems += [
+            text
+            for names, text in checks.conflicts(config)
+            if failed.isdisjoint(names)
+        ]
+        secrets = _key_parts(properties)
+        if problems:
+            raise ConfigError([redact(text, *secrets) for text in problems])
+        config = config.model_copy(update=checks.one_spelling(config))
+        config.warnings.extend(
+            redact(text, *secrets)
+            for text in checks.warnings(config, properties)
+        )
+        return config
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed but probably not meant, one line each."""
+        return self._warnings
+
+    def __repr__(self) -> str:
+        return f"TavusConfig({self.to_str()})"
+
+    __str__ = __repr__
+
+    def to_str(self) -> str:
+        """What is set, as one line of JSON for the log, without secrets."""
+        key = self.tavus_api_key.get_secret_value()
+        values = self.model_dump(exclude={"tavus_api_key"})
+        for name in ("persona", "recording_storage"):
+            values[name] = getattr(self, name).model_dump(exclude_unset=True)
+        if self.callback_url:
+            parts = urlsplit(self.callback_url)
+            host = parts.netloc.rsplit("@")[-1]
+            values["callback_url"] = f"{parts.scheme}://{host}{parts.path}"
+        log = {"tavus_api_key": mask(key)} | {
+            name: redact_value(value, key, name=name)
+            for name, value in values.items()
+            if not coerce.is_blank(value)
+        }
+        return json.dumps(log, ensure_ascii=False)
+
+    def conversation_body(
+        self,
+        name: str,
+        options: StartOptions | None = None,
+        persona_id: str = "",
+    ) -> dict[str, Any]:
+        """The body of ``POST /v2/conversations``; see ``bodies``."""
+        return bodies.conversation_body(
+            self, name, options or StartOptions(), persona_id
+        )
+
+    def persona_body(self) -> dict[str, Any]:
+        """The body of ``POST /v2/personas``; see ``bodies``."""
+        return bodies.persona_body(self.persona)
+
+    def journal_path(self) -> Path:
+        """The folder of the journal (which may not exist yet)."""
+        if self.journal_dir:
+            return Path(self.journal_dir)
+        state = os.environ.get("XDG_STATE_HOME", "")
+        # The XDG specification says to ignore a relative one.
+        if Path(state).is_absolute():
+            return Path(state) / "tavus_python"
+        try:
+            return Path.home() / ".local" / "state" / "tavus_python"
+        except RuntimeError:  # a container's user without a home
+            return Path(tempfile.gettempdir()) / "tavus_python"

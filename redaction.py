@@ -1,0 +1,90 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Masks secrets: the one place that decides what a log or an error may show.
+
+A Tavus meeting token is a JWT that rides in ``conversation_url?t=``
+(docs.tavus.io, private rooms); webhook URLs carry passwords in their userinfo
+or query.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MASK = "***"
+# Shorter ones are masked wholly: four characters of them would tell too much.
+_PARTLY_SHOWN_FROM = 16
+_PARTLY_SHOWN = 4
+# A shorter "secret" is nobody's, and would riddle every text with masks.
+_SECRET_MIN = 4
+_LOGGED_TEXT_MAX = 200
+
+_SECRET_WORDS = "key|token|secret|passw|auth|credential|cookie|signature"
+_SECRET_NAME = re.compile(_SECRET_WORDS, re.IGNORECASE)
+_JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
+# The two looks around keep it linear: each word is tried once, and only when
+# a value follows it.
+_QUERY = re.compile(
+    r"(?<![\w.-])(?=[\w.-]+=[^\s&#\"'<>])"
+    rf"((?:(?<=[?&])t|[\w.-]*(?:{_SECRET_WORDS})[\w.-]*)=)"
+    r"[^\s&#\"'<>]+",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"://[^\s/?#]+@")
+
+
+def mask(secret: str) -> str:
+    """What may be shown of a secret: at most its first four characters."""
+    if len(secret) < _PARTLY_SHOWN_FROM:
+        return MASK if secret else ""
+    return secret[:_PARTLY_SHOWN] + MASK
+
+
+def redact(text: str, *secrets: str) -> str:
+    """Free text without secrets.
+
+    Removes the given ``secrets`` (those under four characters stay), strings
+    that look like a JWT, the values of query parameters named ``t`` or like a
+    secret, and the userinfo of URLs.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SECRET_MIN:
+            text = text.replace(secret, MASK)
+    text = _USERINFO.sub(f"://{MASK}@", text)
+    text = _QUERY.sub(rf"\1{MASK}", text)
+    return _JWT.sub(MASK, text)
+
+
+def redact_value(value: Any, *secrets: str, name: str = "") -> Any:
+    """A JSON value for the log, as a copy.
+
+    Everything under a name that sounds like a secret is masked, booleans
+    excepted; other texts are redacted and long ones cut.
+
+    Args:
+        value: the JSON value.
+        secrets: texts that must not appear anywhere in it.
+        name: the name that ``value`` has in its object.
+    """
+    if isinstance(value, Mapping):
+        # A secret's name covers everything below it.
+        hidden = name if _SECRET_NAME.search(name) else ""
+        return {
+            key: redact_value(item, *secrets, name=hidden or str(key))
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact_value(item, *secrets, name=name) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if _SECRET_NAME.search(name):
+        return mask(value) if isinstance(value, str) else MASK
+    if not isinstance(value, str):
+        return value
+    text = redact(value, *secrets)
+    if len(text) <= _LOGGED_TEXT_MAX:
+        return text
+    return f"{text[:_LOGGED_TEXT_MAX]}… ({len(text)} characters)"

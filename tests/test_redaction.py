@@ -1,0 +1,120 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""No secret passes the one place that masks."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ten_packages.extension.tavus_python.redaction import (
+    mask,
+    redact,
+    redact_value,
+)
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJyIjoiY2ExIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("", ""),
+        ("a", "***"),
+        ("123456789012345", "***"),
+        ("1234567890123456", "1234***"),
+        ("tvs_0123456789abcdef", "tvs_***"),
+    ],
+)
+def test_a_mask_shows_four_characters_of_a_long_secret(
+    secret: str, shown: str
+) -> None:
+    assert mask(secret) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Invalid access token", "Invalid access token"),
+        (f"token {JWT}.", "token ***."),
+        (f"cut {JWT[:30]}", "cut ***"),
+        (
+            f"https://tavus.daily.co/c1?t={JWT}&a=1",
+            "https://tavus.daily.co/c1?t=***&a=1",
+        ),
+        ("https://h/?a=1&t=opaque", "https://h/?a=1&t=***"),
+        ("https://h/?at=1", "https://h/?at=1"),
+        ("next=https://h/?token=a", "next=https://h/?token=***"),
+        ("the token= is empty", "the token= is empty"),
+        ("livekit_room_token=abc, x=1", "livekit_room_token=*** x=1"),
+        ("https://h/?X-Api-Key=abc#f", "https://h/?X-Api-Key=***#f"),
+        ("wss://u:p@ss@h:1/x", "wss://***@h:1/x"),
+        ("mail me@h about a/b", "mail me@h about a/b"),
+        ("https://h/x@y", "https://h/x@y"),
+    ],
+)
+def test_free_text_loses_what_looks_like_a_secret(
+    text: str, expected: str
+) -> None:
+    assert redact(text) == expected
+
+
+def test_given_secrets_go_the_longest_first() -> None:
+    assert redact("abcd-efgh abcd", "abcd", "abcd-efgh") == "*** ***"
+
+
+def test_empty_and_tiny_secrets_leave_the_text_readable() -> None:
+    assert redact("a banana", "", "a") == "a banana"
+
+
+@given(
+    st.text(),
+    st.text(string.ascii_letters + string.digits, min_size=4),
+    st.text(),
+)
+def test_no_given_secret_is_left(before: str, secret: str, after: str) -> None:
+    assert secret not in redact(before + secret + after, secret)
+
+
+def test_a_long_hostile_text_is_redacted_in_linear_time() -> None:
+    # A quadratic pattern would need hours for these, and the timeout ends it.
+    for part in (
+        "a",
+        "://",
+        "eyJ",
+        "token",
+        "?t",
+        "eyJaaaaaaaa.",
+        "=:@",
+        "token=",
+    ):
+        redact(part * 200_000)
+
+
+def test_everything_under_a_secret_name_is_masked() -> None:
+    value = {
+        "api_key": "0123456789abcdef",
+        "Authorization": {"scheme": "Bearer", "parts": ["x", 1, None]},
+        "require_auth": True,
+        "plain": ["text", 1, None, f"a {JWT}", "our secret"],
+        "nested": {"SECRET": "x", "name": "y" * 201},
+    }
+    assert redact_value(value, "our secret") == {
+        "api_key": "0123***",
+        "Authorization": {"scheme": "***", "parts": ["***", "***", None]},
+        "require_auth": True,
+        "plain": ["text", 1, None, "a ***", "***"],
+        "nested": {
+            "SECRET": "***",
+            "name": "y" * 200 + "… (201 characters)",
+        },
+    }
+
+
+def test_a_redacted_value_is_a_copy() -> None:
+    value = {"a": {"token": "t"}}
+    redact_value(value)
+    assert value == {"a": {"token": "t"}}
