@@ -88,6 +88,8 @@ class ConversationDriver:
         self._start_at = 0.0
         self._failures = 0
         self._running: _Running | None = None
+        # Requests of which nobody knows yet what they made.
+        self._unresolved: set[asyncio.Task[bool]] = set()
         self._starts: list[asyncio.Future[Conversation]] = []
         self._ends: list[asyncio.Future[None]] = []
         self._changed = asyncio.Event()
@@ -160,15 +162,16 @@ class ConversationDriver:
             if not self._still_wanted():
                 self._unwant("user_left")
             running = self._running
-            if running is None:
+            if running is None and not self._unresolved:
                 self._answer_ends()
                 if not self._wanted:
                     self.abandon(TavusCancelledError("it was ended"))
                     return
-            if running is None and now >= self._start_at:
-                await self._start()
+                if now >= self._start_at:
+                    await self._start()
+                    continue
             # A start that follows an end does not undo it: it gets another.
-            elif running is not None and (self._ends or not self._wanted):
+            if running is not None and (self._ends or not self._wanted):
                 await self._end(running)
             elif running is not None and now >= running.poll_at:
                 await self._poll(running)
@@ -182,7 +185,7 @@ class ConversationDriver:
                 if not self._starts:
                     raise parts.refused
             entry, made = await parts.creator.create(
-                self._options, self._still_wanted
+                self._options, self._still_wanted, self._wait_for
             )
         except TavusError as error:
             await self._start_failed(error)
@@ -308,6 +311,14 @@ class ConversationDriver:
         self._leave_at = None
         self._failures = 0
 
+    def _wait_for(self, task: asyncio.Task[bool]) -> None:
+        def resolved(done: asyncio.Task[bool]) -> None:
+            self._unresolved.discard(done)
+            self._changed.set()
+
+        self._unresolved.add(task)
+        task.add_done_callback(resolved)
+
     def _kick(self) -> None:
         self._changed.set()
         if self._task is None or self._task.done():
@@ -348,7 +359,7 @@ class ConversationDriver:
         due = [self._leave_at] if self._leave_at is not None else []
         if self._running is not None:
             due.append(self._running.poll_at)
-        elif self._wanted:
+        elif self._wanted and not self._unresolved:
             due.append(self._start_at)
         alarm = None
         if due and min(due) != _NEVER:

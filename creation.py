@@ -60,7 +60,10 @@ class Creator:
         self.personas = PersonaKeeper(config, client, log)
 
     async def create(
-        self, options: StartOptions, still_wanted: Callable[[], bool]
+        self,
+        options: StartOptions,
+        still_wanted: Callable[[], bool],
+        unresolved: Callable[[asyncio.Task[bool]], None],
     ) -> tuple[Entry, Conversation]:
         """Creates one conversation.
 
@@ -70,6 +73,9 @@ class Creator:
         Args:
             options: What this conversation has of its own.
             still_wanted: Asked before a request is repeated.
+            unresolved: Given the task that finds out what became of a
+                request, when ``create`` itself could not; until it is done,
+                nothing else should be created in its place.
 
         Returns:
             The journal's entry and the conversation, adopted by its name
@@ -99,7 +105,7 @@ class Creator:
                         await self._free_a_slot(error)
                         continue
                     raise
-                found = await self._look_for(entry, error)
+                found = await self._look_for(entry, error, unresolved)
                 if found is None:
                     if posts < _MAX_POSTS and still_wanted():
                         continue
@@ -126,7 +132,10 @@ class Creator:
         await asyncio.sleep(_SLOT_FREED_S)
 
     async def _look_for(
-        self, entry: Entry, error: TavusError
+        self,
+        entry: Entry,
+        error: TavusError,
+        unresolved: Callable[[asyncio.Task[bool]], None],
     ) -> Conversation | None:
         """What the request made after all.
 
@@ -161,7 +170,8 @@ class Creator:
                 return None
             self._log.info("found it: %s", found[0].conversation_id)
             return found[0]
-        self._reaper.end(entry)
+        task = self._reaper.end(entry)
         if not known:
+            unresolved(task)
             raise error
         return None

@@ -46,6 +46,7 @@ class Kept:
         self.simulator = simulator
         self.client = DirectClient(simulator)
         self.log = logging.Logger("kept")
+        self.log.addHandler(logging.NullHandler())
         self.events: list[Event] = []
         self._news = asyncio.Event()
         self.keeper = ConversationKeeper(

@@ -60,14 +60,19 @@ class _JumpingSelector(selectors.DefaultSelector):
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end in a new virtual-time loop."""
     loop = VirtualTimeLoop()
+    asyncio.set_event_loop(loop)
     try:
-        asyncio.set_event_loop(loop)
         return loop.run_until_complete(main)
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        asyncio.set_event_loop(None)
-        loop.close()
+        finish(loop)
+
+
+def finish(loop: VirtualTimeLoop) -> None:
+    """Ends a loop and every task left in it."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -1,0 +1,269 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The extension in a TEN graph: every message in and out."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.testing import Scene, play
+from tavus_sim import ThreadedSim
+from ten_runtime import StatusCode
+
+KEY = "tvk-0123456789abcdef"
+REPLICA = "r9d30b0e55ac"
+
+pytestmark = pytest.mark.usefixtures("ten_app")
+
+
+@pytest.fixture
+def sim() -> Iterator[ThreadedSim]:
+    with ThreadedSim() as running:
+        yield running
+
+
+def properties(sim: ThreadedSim, folder: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "tavus_api_key": KEY,
+        "base_url": sim.base_url,
+        "replica_id": REPLICA,
+        "journal_dir": str(folder),
+        "leave_grace_ms": 0,
+        **more,
+    }
+
+
+def test_a_join_creates_and_a_leave_ends(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        status, _ = await scene.command(
+            "on_user_joined", remote_user_id="u1", channel="room"
+        )
+        assert status == StatusCode.OK
+        made = await scene.message("tavus_conversation_created")
+        assert sim.simulator.active == [made["conversation_id"]]
+        assert made == {
+            "conversation_id": made["conversation_id"],
+            "conversation_url": made["conversation_url"],
+            "join_url": made["conversation_url"],
+            "transport": "daily",
+            "remote_user_id": "",
+            "channel": "room",
+        }
+        status, _ = await scene.command("on_user_left", remote_user_id="u1")
+        assert status == StatusCode.OK
+        ended = await scene.message("tavus_conversation_ended")
+        assert ended["conversation_id"] == made["conversation_id"]
+        assert ended["reason"] == "user_left"
+        assert ended["duration_ms"] >= 0
+        assert sim.simulator.active == []
+
+    play(script, properties(sim, tmp_path))
+
+
+def test_joins_without_any_property_count_too(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.command("on_user_joined")
+        await scene.message("tavus_conversation_created")
+        await scene.command("on_user_left")
+        await scene.message("tavus_conversation_ended")
+
+    play(script, properties(sim, tmp_path))
+    assert sim.simulator.active == []
+
+
+def test_the_commands_answer_with_the_conversation(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        status, made = await scene.command(
+            "start_conversation", custom_greeting="Hi", language="de"
+        )
+        assert status == StatusCode.OK
+        asked = sim.simulator.conversation(made["conversation_id"]).request
+        assert asked["custom_greeting"] == "Hi"
+        assert asked["properties"]["language"] == "german"
+        status, ended = await scene.command("end_conversation")
+        assert (status, ended) == (
+            StatusCode.OK,
+            {"conversation_id": made["conversation_id"]},
+        )
+
+    play(script, properties(sim, tmp_path))
+    assert sim.simulator.active == []
+
+
+def test_commands_that_fail_say_why(sim: ThreadedSim, tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        sim.simulator.set_credits_spent(True)
+        status, answer = await scene.command("start_conversation")
+        assert status == StatusCode.ERROR
+        assert answer == {
+            "detail": "The user is out of conversational credits (HTTP 402) - "
+            "add minutes or change the plan in the Tavus developer portal",
+            "kind": "credits",
+            "status": 402,
+        }
+        error = await scene.message("error")
+        assert error["code"] == -1000
+        assert error["module"] == "avatar"
+        assert error["vendor_info"] == {
+            "vendor": "tavus",
+            "code": "402",
+            "message": "The user is out of conversational credits",
+        }
+        status, answer = await scene.command(
+            "end_conversation", conversation_id="c404"
+        )
+        assert (status, answer["kind"]) == (StatusCode.ERROR, "not_found")
+        status, answer = await scene.command(
+            "start_conversation", language="Klingon"
+        )
+        assert (status, answer["kind"]) == (StatusCode.ERROR, "validation")
+        assert "Klingon" in answer["detail"]
+        status, answer = await scene.command("dance")
+        assert status == StatusCode.ERROR
+        assert "unknown command 'dance'" in answer["detail"]
+
+    play(script, properties(sim, tmp_path))
+
+
+def test_a_stop_ends_what_runs(sim: ThreadedSim, tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.command("start_conversation")
+        assert len(sim.simulator.active) == 1
+
+    play(script, properties(sim, tmp_path))
+    assert sim.simulator.active == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_private_room_gives_its_token_only_in_the_join_url(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.command("on_user_joined")
+        made = await scene.message("tavus_conversation_created")
+        assert "?t=" in made["join_url"]
+        assert "?t=" not in made["conversation_url"]
+
+    play(script, properties(sim, tmp_path, require_auth=True))
+
+
+def test_the_playground_is_told_to_open_the_url(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.command("on_user_joined")
+        made = await scene.message("tavus_conversation_created")
+        message = await scene.message("message")
+        assert message["data_type"] == "raw"
+        action = json.loads(message["text"])
+        assert action["data"]["action"] == "browse_website"
+        assert action["data"]["data"]["url"] == made["join_url"]
+
+    play(script, properties(sim, tmp_path, playground_action="true"))
+
+
+def test_what_tavus_reports_reaches_the_graph(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.command("on_user_joined", channel="room")
+        made = await scene.message("tavus_conversation_created")
+        metrics = await scene.message("metrics")
+        assert metrics["metrics"]["create_ms"] > 0
+        sim.simulator.shutdown(
+            made["conversation_id"], "max_call_duration reached"
+        )
+        reported = await scene.message("tavus_event")
+        assert reported["event_type"] == "system.shutdown"
+        properties = json.loads(reported["event"])["properties"]
+        assert properties["shutdown_reason"] == "max_call_duration reached"
+        ended = await scene.message("tavus_conversation_ended")
+        assert ended["reason"] == "max_call_duration reached"
+
+    play(script, properties(sim, tmp_path, status_poll_s=0.05))
+
+
+def test_a_bad_configuration_is_told_and_kills_nothing(
+    tmp_path: Path,
+) -> None:
+    async def script(scene: Scene) -> None:
+        error = await scene.message("error")
+        assert error["code"] == -1000
+        assert "tavus_api_key" in error["message"]
+        assert "max_call_duration" in error["message"]
+        status, _ = await scene.command("on_user_joined")
+        assert status == StatusCode.OK
+        status, _ = await scene.command("on_user_left")
+        assert status == StatusCode.OK
+        status, answer = await scene.command("start_conversation")
+        assert (status, answer["kind"]) == (StatusCode.ERROR, "config")
+        status, answer = await scene.command("end_conversation")
+        assert (status, answer["kind"]) == (StatusCode.ERROR, "config")
+
+    play(
+        script,
+        {
+            "tavus_api_key": "",
+            "replica_id": REPLICA,
+            "max_call_duration": "soon",
+            "journal_dir": str(tmp_path),
+        },
+    )
+
+
+def test_many_commands_at_once_are_answered_once_each(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        answers = await asyncio.gather(
+            *(
+                scene.command("start_conversation", remote_user_id=f"u{n}")
+                for n in range(50)
+            ),
+            *(
+                scene.command("on_user_joined", remote_user_id=f"u{n}")
+                for n in range(50)
+            ),
+        )
+        assert {status for status, _ in answers} == {StatusCode.OK}
+        assert len(sim.simulator.active) == 50
+        status, ended = await scene.command("end_conversation")
+        assert status == StatusCode.OK
+        assert len(ended["conversation_id"].split(",")) == 50
+
+    play(
+        script,
+        properties(sim, tmp_path, conversation_scope="user"),
+    )
+    assert sim.simulator.active == []
+
+
+def test_the_key_is_in_no_log_line(
+    sim: ThreadedSim, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sim.simulator.add_fault(
+        "create", "status", status=400, body={"error": f"bad key {KEY}"}
+    )
+
+    async def script(scene: Scene) -> None:
+        status, answer = await scene.command("start_conversation")
+        assert status == StatusCode.ERROR
+        assert KEY not in answer["detail"]
+        error = await scene.message("error")
+        assert KEY not in json.dumps(error)
+
+    play(script, properties(sim, tmp_path, require_auth=True))
+    captured = capfd.readouterr()
+    assert KEY not in captured.out + captured.err

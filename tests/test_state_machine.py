@@ -1,0 +1,237 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Any order of events and faults: never two for one key, never one left.
+
+``HYPOTHESIS_EXAMPLES=20000 tests/bin/start tests/test_state_machine.py -s``
+tries more than the 2,000 of every run.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from support.keeping import Kept
+from support.virtual_time import VirtualTimeLoop, finish
+from tavus_sim import Simulator
+from ten_packages.extension.tavus_python.config import StartOptions
+from ten_packages.extension.tavus_python.errors import TavusError
+from ten_packages.extension.tavus_python.tavus_client import Conversation
+
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
+USERS = ("u1", "u2", "")
+ENDPOINTS = ("create", "end", "get", "list", "*")
+FAULTS = (
+    "drop_before",
+    "drop_after",
+    "error_before",
+    "error_after",
+    "hang_before",
+    "hang_after",
+    "truncated",
+    "not_json",
+    "empty",
+    "slow",
+)
+SOON_S = (0, 0.03, 1, 10)
+STATUSES = (400, 401, 402, 404, 429, 503)
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """One worker, its users and commands, and a Tavus that misbehaves."""
+
+    done: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualTimeLoop()
+        asyncio.set_event_loop(self.loop)
+        self.folder = tempfile.TemporaryDirectory()
+        self.commands: list[asyncio.Task[Any]] = []
+        self.left: set[str] = set()
+
+    def do(self, work: Any) -> Any:
+        return self.loop.run_until_complete(work)
+
+    @initialize(
+        scope=st.sampled_from(["channel", "user"]),
+        grace_ms=st.sampled_from([0, 2000]),
+        poll_s=st.sampled_from([0, 15]),
+        slots=st.sampled_from([None, 1]),
+        latency_ms=st.sampled_from([0, 700]),
+    )
+    def begin(
+        self,
+        scope: str,
+        grace_ms: int,
+        poll_s: int,
+        slots: int | None,
+        latency_ms: int,
+    ) -> None:
+        self.most = 1 if scope == "channel" or slots == 1 else len(USERS)
+        self.simulator = Simulator(
+            clock=self.loop.time,
+            max_concurrent=slots,
+            latency_ms=latency_ms,
+        )
+
+        async def open_keeper() -> Kept:
+            kept = Kept(
+                Path(self.folder.name),
+                self.simulator,
+                conversation_scope=scope,
+                leave_grace_ms=grace_ms,
+                status_poll_s=poll_s,
+            )
+            kept.keeper.open()
+            return kept
+
+        self.open_keeper = open_keeper
+        self.kept = self.do(open_keeper())
+
+    @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
+    def join(self, user_id: str, then_s: float) -> None:
+        self.do(self._call(self.kept.keeper.user_joined, user_id))
+        self.do(asyncio.sleep(then_s))
+
+    @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
+    def leave(self, user_id: str, then_s: float) -> None:
+        self.do(self._call(self.kept.keeper.user_left, user_id))
+        self.do(asyncio.sleep(then_s))
+
+    @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
+    def start(self, user_id: str, then_s: float) -> None:
+        options = StartOptions.load({"remote_user_id": user_id})
+        self._command(self.kept.keeper.start(options))
+        self.do(asyncio.sleep(then_s))
+
+    @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
+    def end(self, user_id: str, then_s: float) -> None:
+        self._command(self.kept.keeper.end(user_id=user_id))
+        self.do(asyncio.sleep(then_s))
+
+    @rule()
+    def end_by_id(self) -> None:
+        for conversation_id in self.simulator.active[:1]:
+            self._command(self.kept.keeper.end(conversation_id))
+
+    @rule()
+    def tavus_ends_it(self) -> None:
+        for conversation_id in self.simulator.active[:1]:
+            self.simulator.shutdown(conversation_id)
+
+    @rule(
+        endpoint=st.sampled_from(ENDPOINTS),
+        kind=st.sampled_from(FAULTS),
+        count=st.sampled_from([1, 1, 2, 20]),
+    )
+    def fault(self, endpoint: str, kind: str, count: int) -> None:
+        self.simulator.add_fault(endpoint, kind, count=count)
+
+    @rule(
+        endpoint=st.sampled_from(ENDPOINTS),
+        status=st.sampled_from(STATUSES),
+        count=st.sampled_from([1, 1, 2, 20]),
+    )
+    def refuse(self, endpoint: str, status: int, count: int) -> None:
+        self.simulator.add_fault(
+            endpoint, "status", status=status, count=count
+        )
+
+    @rule()
+    def mend(self) -> None:
+        self.simulator.clear_faults()
+        self.kept.client.reachable = True
+
+    @rule()
+    def lose_the_network(self) -> None:
+        self.kept.client.reachable = False
+
+    @rule(seconds=st.sampled_from([0, 0.03, 0.5, 3, 20, 70]))
+    def wait(self, seconds: float) -> None:
+        self.do(asyncio.sleep(seconds))
+
+    @rule()
+    def restart(self) -> None:
+        self._stop()
+        self.left |= set(self.simulator.active)
+        self.kept = self.do(self.open_keeper())
+
+    @invariant()
+    def never_two_for_one_key(self) -> None:
+        if hasattr(self, "simulator"):
+            # What a worker left when it stopped is another matter: it is
+            # ended by the next one, which does not know for whom it was.
+            ours = set(self.simulator.active) - self.left
+            assert len(ours) <= self.most
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "kept"):
+                self._stop()
+                self.simulator.clear_faults()
+                self.kept = self.do(self.open_keeper())
+                self.do(asyncio.sleep(70))
+                assert self.simulator.active == []
+                self.do(self.kept.keeper.close())
+                assert list(Path(self.folder.name).iterdir()) == []
+                self.done["examples"] += 1
+                self.done["conversations"] += self.simulator.ledger()["created"]
+        finally:
+            finish(self.loop)
+            self.folder.cleanup()
+
+    def _stop(self) -> None:
+        began = self.loop.time()
+        self.do(self.kept.keeper.close())
+        assert self.loop.time() - began <= 1.5
+        # Answered, each once: a future cannot be resolved twice.
+        self.do(asyncio.sleep(0))
+        for command in self.commands:
+            assert command.done()
+            problem = command.exception()
+            if problem is None:
+                assert isinstance(command.result(), (Conversation, list))
+            else:
+                assert isinstance(problem, TavusError)
+        self.done["commands"] += len(self.commands)
+        self.commands.clear()
+
+    def _command(self, work: Any) -> None:
+        self.commands.append(self.loop.create_task(work))
+
+    async def _call(self, call: Any, user_id: str) -> None:
+        call(user_id)
+
+
+@pytest.mark.timeout(3600)
+def test_any_order_of_events_and_faults_leaves_nothing_running() -> None:
+    Lifecycle.done.clear()
+    run_state_machine_as_test(
+        Lifecycle,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    print(f"state machine: {dict(Lifecycle.done)}")
+    assert Lifecycle.done["examples"] >= EXAMPLES
