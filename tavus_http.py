@@ -1,0 +1,345 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Carries requests to Tavus and repeats those that may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+import socket
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp.abc import ResolveResult
+from yarl import URL
+
+from .errors import (
+    TavusAuthError,
+    TavusError,
+    TavusNetworkError,
+    TavusProtocolError,
+    TavusValidationError,
+    error_from_failure,
+    error_from_reply,
+)
+from .tavus_models import Reply, page_of
+
+VERSION = "0.1.0"
+DEFAULT_BASE_URL = "https://tavusapi.com/v2"
+
+_MAX_BODY_BYTES = 8 * 1024 * 1024
+_MAX_PAGES = 1000
+_MAX_PAUSE_S = 10.0
+# Below the 60 s after which common load balancers close an idle connection.
+_KEEPALIVE_S = 45.0
+_CLOSE_S = 1.0
+_MAX_CONNECTIONS = 100
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_JSON_HEADERS = {"Content-Type": "application/json"}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+T = TypeVar("T")
+
+
+class TavusHttp:
+    """What TavusClient's methods stand on; its docstring has the arguments.
+
+    ``_send`` is the only way to the network, and knows no retries;
+    ``_request`` is the only caller of it, and knows no sockets.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str = DEFAULT_BASE_URL,
+        *,
+        timeout_s: float = 30.0,
+        connect_timeout_s: float = 10.0,
+        attempts: int = 3,
+        backoff_s: float = 0.25,
+    ) -> None:
+        if not re.fullmatch(r"[!-~]+", api_key):
+            raise TavusAuthError(
+                "the API key is empty or has characters no key can have"
+            )
+        self._api_key = api_key
+        self._base_url = _checked_base_url(base_url)
+        # Looking up and connecting, each within its share, are over before
+        # the total is: what is not connected has not been sent. (aiohttp's
+        # "connect" and "sock_read" would cost a tenth of every request.)
+        self._connect_timeout_s = min(connect_timeout_s, timeout_s / 3)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, sock_connect=self._connect_timeout_s
+        )
+        # Who waits for a connection waits here, where no time-out counts.
+        self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._attempts = attempts
+        self._backoff_s = backoff_s
+        self._session: aiohttp.ClientSession | None = None
+        self._proxy: URL | None = None
+        self._closed = False
+
+    async def close(self) -> None:
+        """Closes the connections; further calls fail. Safe to repeat."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            # A peer that reads nothing more must not hold up the stop; the
+            # socket is the loop's by then.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(session.close(), _CLOSE_S)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[Reply], T],
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        repeatable: bool = True,
+    ) -> T:
+        """Sends until an answer can be read, or trying again is no use.
+
+        Args:
+            method: The HTTP method.
+            path: Below the base URL, with a leading slash.
+            parse: Reads the reply; raises TavusProtocolError.
+            query: The query string's parameters.
+            body: What to send as JSON, None for no body.
+            repeatable: Doing it twice is as good as doing it once.
+        """
+        data = None if body is None else _encoded(body)
+        attempt = 1
+        while True:
+            try:
+                return await self._once(method, path, parse, query, data)
+            except TavusError as error:
+                pause_s = self._pause_s(error, attempt)
+                if (
+                    attempt >= self._attempts
+                    or not error.retryable
+                    or (error.sent and not repeatable)
+                    or pause_s > _MAX_PAUSE_S
+                ):
+                    raise
+            await asyncio.sleep(pause_s)
+            attempt += 1
+
+    async def _pages(
+        self,
+        path: str,
+        parse: Callable[[dict[str, Any]], T],
+        id_name: str,
+        query: dict[str, str],
+        page_size: int,
+    ) -> AsyncIterator[T]:
+        """Rows of all pages, each id once, unreadable rows left out.
+
+        A short page ends nothing: a server may give less than it is asked
+        for. An empty one, one without news, or the announced total does.
+        """
+        seen: set[str] = set()
+        read = 0
+        for page in range(1, _MAX_PAGES + 1):
+            asked = {**query, "limit": str(page_size), "page": str(page)}
+            rows, total = await self._request("GET", path, page_of, query=asked)
+            read += len(rows)
+            news = False
+            for row in rows:
+                try:
+                    item = parse(row)
+                except TavusProtocolError:
+                    continue
+                row_id = getattr(item, id_name)
+                if row_id not in seen:
+                    seen.add(row_id)
+                    news = True
+                    yield item
+            if not news or (total is not None and read >= total):
+                return
+        raise TavusProtocolError(f"the list has over {_MAX_PAGES} pages")
+
+    def _pause_s(self, error: TavusError, attempt: int) -> float:
+        """Jittered backoff, but never sooner than Tavus asked for."""
+        longest_s = min(self._backoff_s * 2 ** (attempt - 1), _MAX_PAUSE_S)
+        pause_s = random.uniform(longest_s / 2, longest_s)
+        return max(pause_s, error.retry_after_s or 0.0)
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[Reply], T],
+        query: dict[str, str] | None,
+        data: bytes | None,
+    ) -> T:
+        async with self._free:
+            reply = await self._send(method, path, query=query, body=data)
+        # 304 is Tavus's answer to a PATCH that changes nothing.
+        if 200 <= reply.status < 300 or (
+            reply.status == 304 and method == "PATCH"
+        ):
+            return parse(reply)
+        raise error_from_reply(
+            reply.status, reply.headers, reply.body, secrets=(self._api_key,)
+        )
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Reply:
+        """The one way to the network: a request and its reply, or an error.
+
+        Raises:
+            TavusNetworkError, TavusTimeoutError, TavusProtocolError: With
+                ``sent`` false only if the request cannot have arrived.
+        """
+        session = self._open_session()
+        url = URL(self._base_url + path, encoded=True)
+        status = 0
+        outcome: Reply | TavusError
+        try:
+            async with session.request(
+                method,
+                url.with_query(query) if query else url,
+                data=body,
+                headers=_JSON_HEADERS if body is not None else None,
+                allow_redirects=False,
+                proxy=self._proxy,
+            ) as response:
+                status = response.status
+                content = await _read(response)
+                outcome = Reply(status, response.headers, content)
+        except (
+            aiohttp.ClientError,
+            asyncio.TimeoutError,
+            OSError,
+            UnicodeError,  # of a host name that cannot be one
+        ) as error:
+            outcome = error_from_failure(
+                error, status, secrets=(self._api_key,)
+            )
+        if isinstance(outcome, TavusError):
+            # Raised out here because aiohttp's error, as its context, can
+            # hold the request's headers, and those the key.
+            raise outcome
+        return outcome
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise TavusNetworkError(
+                "the client is closed",
+                retryable=False,
+                sent=False,
+                hint="make a new one",
+            )
+        if self._session is None:
+            self._proxy = _proxy_for(URL(self._base_url))
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=_MAX_CONNECTIONS,
+                    keepalive_timeout=_KEEPALIVE_S,
+                    resolver=_Resolver(self._connect_timeout_s),
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={
+                    "x-api-key": self._api_key,
+                    "User-Agent": f"tavus-ten/{VERSION}",
+                    "Accept": "application/json",
+                },
+                timeout=self._timeout,
+            )
+        return self._session
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Looks names up within ``timeout_s``, which aiohttp does not bound."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._timeout_s = timeout_s
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,
+    ) -> list[ResolveResult]:
+        return await asyncio.wait_for(
+            super().resolve(host, port, family), self._timeout_s
+        )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, as long as it is of a size that Tavus could mean."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await response.content.readany():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MAX_BODY_BYTES:
+            raise TavusProtocolError(
+                f"the answer is longer than {_MAX_BODY_BYTES} bytes",
+                status=response.status,
+                retryable=False,
+            )
+    return b"".join(chunks)
+
+
+def _checked_base_url(base_url: str) -> str:
+    url = _http_url(base_url)
+    if url is None:
+        raise TavusValidationError(
+            "base_url is not an http or https URL",
+            hint=f"leave it empty, or use one like {DEFAULT_BASE_URL}",
+        )
+    return str(url.with_query(None).with_fragment(None)).rstrip("/")
+
+
+def _proxy_for(url: URL) -> URL | None:
+    # Not aiohttp's trust_env: that reads ~/.netrc on every request as well.
+    host = url.host or ""
+    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
+        return None
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if not proxy:
+        return None
+    proxy_url = _http_url(proxy if "://" in proxy else f"http://{proxy}")
+    if proxy_url is None:
+        raise TavusNetworkError(
+            f"{url.scheme}_proxy is not the URL of an HTTP proxy",
+            retryable=False,
+            sent=False,
+            hint="set it to http://host:port, or no_proxy to Tavus's host",
+        )
+    return proxy_url
+
+
+def _http_url(text: str) -> URL | None:
+    try:
+        url = URL(text)
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return _ENCODER.encode(body).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TavusValidationError(
+            f"the request cannot be written as JSON: {type(error).__name__}"
+        ) from None

@@ -1,0 +1,210 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""What Tavus's REST API answers with, read leniently.
+
+Only an id is required of a record: whatever else is missing or of another
+type than documented is left at its default. Both vocabularies are read
+(persona and PAL, replica and face); one account's replies mix them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from .errors import TavusProtocolError
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP reply, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation as Tavus describes it.
+
+    Attributes:
+        status: ``active`` or ``ended``; examples also know ``error``.
+        meeting_token: Opens a private room (``require_auth``): a secret.
+        events: What happened, oldest first; read with ``verbose`` only.
+    """
+
+    conversation_id: str
+    conversation_url: str = ""
+    conversation_name: str = ""
+    status: str = "active"
+    meeting_token: str = field(default="", repr=False)
+    created_at: str = ""
+    persona_id: str = ""
+    replica_id: str = ""
+    events: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def join_url(self) -> str:
+        """The URL that opens the room, with the token of a private one."""
+        if not (self.conversation_url and self.meeting_token):
+            return self.conversation_url
+        address, hash_, fragment = self.conversation_url.partition("#")
+        separator = "&" if "?" in address else "?"
+        token = quote(self.meeting_token, safe="")
+        return f"{address}{separator}t={token}{hash_}{fragment}"
+
+    @property
+    def shutdown_reason(self) -> str:
+        """Why it ended, from ``events``; empty when they do not say."""
+        for event in reversed(self.events):
+            properties = event.get("properties")
+            if event.get("event_type") == "system.shutdown" and isinstance(
+                properties, dict
+            ):
+                # The webhook pages say shutdown_reason, the OpenAPI reason.
+                return text_of(properties, "shutdown_reason", "reason")
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A persona (newer: PAL). ``raw`` can hold keys of other vendors."""
+
+    persona_id: str
+    persona_name: str = ""
+    default_replica_id: str = ""
+    created_at: str = ""
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A replica (newer: face); ``status`` is started, completed or error."""
+
+    replica_id: str
+    replica_name: str = ""
+    status: str = ""
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def is_id(value: object) -> bool:
+    """Whether this can be an id, and so enter a path."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def text_of(data: Mapping[str, Any], *names: str) -> str:
+    """The first of these members that is a non-empty string, else ``""``."""
+    for name in names:
+        value = data.get(name)
+        if value and isinstance(value, str):
+            if value.isascii():
+                return value
+            # A lone surrogate, which JSON allows, breaks whoever prints it.
+            return value.encode("utf-8", "replace").decode()
+    return ""
+
+
+def conversation(data: dict[str, Any]) -> Conversation:
+    """Reads a conversation. Raises TavusProtocolError without an id."""
+    events = data.get("events")
+    if not isinstance(events, list):
+        events = []
+    return Conversation(
+        conversation_id=_id_of(data, "conversation_id"),
+        conversation_url=text_of(data, "conversation_url"),
+        conversation_name=text_of(data, "conversation_name"),
+        status=text_of(data, "status") or "active",
+        meeting_token=text_of(data, "meeting_token"),
+        created_at=text_of(data, "created_at"),
+        persona_id=text_of(data, "persona_id", "pal_id"),
+        replica_id=text_of(data, "replica_id", "face_id"),
+        events=tuple(event for event in events if isinstance(event, dict)),
+    )
+
+
+def persona(data: dict[str, Any]) -> Persona:
+    """Reads a persona. Raises TavusProtocolError without an id."""
+    return Persona(
+        persona_id=_id_of(data, "persona_id", "pal_id"),
+        persona_name=text_of(data, "persona_name", "pal_name"),
+        default_replica_id=text_of(
+            data, "default_replica_id", "default_face_id"
+        ),
+        created_at=text_of(data, "created_at"),
+        raw=data,
+    )
+
+
+def replica(data: dict[str, Any]) -> Replica:
+    """Reads a replica. Raises TavusProtocolError without an id."""
+    return Replica(
+        replica_id=_id_of(data, "replica_id", "face_id"),
+        replica_name=text_of(data, "replica_name", "face_name"),
+        status=text_of(data, "status"),
+        raw=data,
+    )
+
+
+def record_of(reply: Reply) -> dict[str, Any]:
+    """The one object in a reply.
+
+    Tavus's OpenAPI wraps a persona as ``{"data": [{…}]}``; the live API
+    answers flat. Both are read.
+
+    Raises:
+        TavusProtocolError: The reply holds no JSON object.
+    """
+    data = _json_of(reply)
+    if isinstance(data, dict) and isinstance(data.get("data"), list):
+        data = data["data"][0] if data["data"] else None
+    if not isinstance(data, dict):
+        raise _unreadable(reply, "the answer is not a JSON object")
+    return data
+
+
+def page_of(reply: Reply) -> tuple[list[dict[str, Any]], int | None]:
+    """The rows of a page, and how many all pages have together.
+
+    Raises:
+        TavusProtocolError: The reply holds no list.
+    """
+    data = _json_of(reply)
+    total = None
+    if isinstance(data, dict):
+        total = data.get("total_count")
+        data = data.get("data")
+    if not isinstance(data, list):
+        raise _unreadable(reply, "the answer holds no list")
+    rows = [row for row in data if isinstance(row, dict)]
+    return rows, total if isinstance(total, int) else None
+
+
+def _json_of(reply: Reply) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(reply.body)
+    # Not in an except: json's error holds the text, and that may be secret.
+    what = "not JSON" if reply.body.strip() else "empty"
+    raise _unreadable(reply, f"the answer is {what}")
+
+
+def _id_of(data: dict[str, Any], *names: str) -> str:
+    for name in names:
+        value = data.get(name)
+        if is_id(value):
+            return str(value)
+    raise TavusProtocolError(f"the answer has no valid {names[0]}", status=200)
+
+
+def _unreadable(reply: Reply, message: str) -> TavusProtocolError:
+    return TavusProtocolError(message, status=reply.status)

@@ -1,0 +1,164 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""What TavusClient repeats, how long it pauses, and where lists end."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from ten_packages.extension.tavus_python import tavus_http
+from ten_packages.extension.tavus_python.errors import (
+    TavusError,
+    TavusNetworkError,
+    TavusProtocolError,
+    TavusRateLimitError,
+    TavusServerError,
+)
+from ten_packages.extension.tavus_python.tavus_client import (
+    Reply,
+    TavusClient,
+)
+
+KEY = "tavus-key-that-nobody-may-see"
+
+
+class Scripted(TavusClient):
+    """A client whose network is a list of replies and errors."""
+
+    def __init__(self, *script: Reply | TavusError, **options: Any) -> None:
+        super().__init__(KEY, **options)
+        self.script = list(script)
+        self.sent: list[tuple[str, str, dict[str, str] | None]] = []
+
+    async def _send(self, method, path, *, query=None, body=None) -> Reply:
+        self.sent.append((method, path, query))
+        step = self.script.pop(0)
+        if isinstance(step, TavusError):
+            raise step
+        return step
+
+
+def page(*ids: str, total: int | None = None) -> Reply:
+    body: dict[str, Any] = {"data": [{"conversation_id": i} for i in ids]}
+    if total is not None:
+        body["total_count"] = total
+    return Reply(200, {}, json.dumps(body).encode())
+
+
+@pytest.fixture(name="pauses")
+def _pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client would have slept, and no sleep."""
+    taken: list[float] = []
+
+    async def note(delay_s: float) -> None:
+        taken.append(delay_s)
+
+    monkeypatch.setattr(tavus_http.asyncio, "sleep", note)
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+    return taken
+
+
+# Pauses
+
+
+BUSY = Reply(503, {}, b"")
+FOUND = Reply(200, {}, b'{"conversation_id":"c1"}')
+
+
+async def test_pauses_double(pauses):
+    client = Scripted(*[BUSY] * 4, FOUND, attempts=5, backoff_s=0.25)
+    await client.get_conversation("c1")
+    assert pauses == [0.25, 0.5, 1.0, 2.0]
+
+
+async def test_pauses_have_a_longest(pauses):
+    client = Scripted(*[BUSY] * 9, FOUND, attempts=10, backoff_s=1)
+    await client.get_conversation("c1")
+    assert pauses[-5:] == [10.0] * 5
+
+
+async def test_retry_after_is_waited_for(pauses):
+    busy = Reply(429, {"Retry-After": "7"}, b"")
+    await Scripted(busy, FOUND).get_conversation("c1")
+    assert pauses == [7.0]
+
+
+async def test_a_long_retry_after_is_left_to_the_caller(pauses):
+    client = Scripted(Reply(429, {"Retry-After": "60"}, b""), FOUND)
+    with pytest.raises(TavusRateLimitError) as caught:
+        await client.get_conversation("c1")
+    assert caught.value.retry_after_s == 60.0
+    assert pauses == []
+
+
+async def test_one_attempt_is_one_attempt(pauses):
+    client = Scripted(BUSY, FOUND, attempts=1)
+    with pytest.raises(TavusServerError):
+        await client.get_conversation("c1")
+    assert pauses == []
+
+
+async def test_a_patch_that_may_have_worked_is_not_repeated():
+    client = Scripted(TavusNetworkError("it broke"), FOUND)
+    with pytest.raises(TavusNetworkError):
+        await client.patch_persona("p1", [])
+    assert len(client.sent) == 1
+
+
+async def test_not_modified_is_no_answer_to_anything_but_a_patch():
+    client = Scripted(Reply(304, {}, b""))
+    with pytest.raises(TavusProtocolError):
+        await client.get_conversation("c1")
+
+
+# Lists
+
+
+async def test_a_list_ends_at_the_announced_total():
+    client = Scripted(page("c1", "c2", total=3), page("c3", total=3))
+    found = [c.conversation_id async for c in client.list_conversations()]
+    assert found == ["c1", "c2", "c3"]
+    assert [query["page"] for _, _, query in client.sent if query] == ["1", "2"]
+
+
+async def test_a_list_without_a_total_ends_at_an_empty_page():
+    client = Scripted(page("c1"), page("c2"), page())
+    found = [c.conversation_id async for c in client.list_conversations()]
+    assert found == ["c1", "c2"]
+
+
+async def test_a_row_that_moved_to_the_next_page_comes_once():
+    client = Scripted(page("c1", "c2"), page("c2", "c3"), page())
+    found = [c.conversation_id async for c in client.list_conversations()]
+    assert found == ["c1", "c2", "c3"]
+
+
+async def test_a_server_that_knows_no_pages_is_asked_twice_at_most():
+    client = Scripted(page("c1", total=5), page("c1", total=5))
+    found = [c.conversation_id async for c in client.list_conversations()]
+    assert found == ["c1"]
+
+
+async def test_unreadable_rows_do_not_hide_the_others():
+    body = b'{"data":[1,{"conversation_id":"/"},{"conversation_id":"c1"}]}'
+    client = Scripted(Reply(200, {}, body), page())
+    found = [c.conversation_id async for c in client.list_conversations()]
+    assert found == ["c1"]
+
+
+async def test_an_endless_list_is_an_error(monkeypatch):
+    monkeypatch.setattr(tavus_http, "_MAX_PAGES", 3)
+    client = Scripted(page("c1"), page("c2"), page("c3"))
+    with pytest.raises(TavusProtocolError, match="over 3 pages"):
+        _ = [c async for c in client.list_conversations()]
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"data":{}}', b'"x"', b""])
+async def test_what_is_no_list_is_an_error(body):
+    client = Scripted(Reply(200, {}, body), attempts=1)
+    with pytest.raises(TavusProtocolError):
+        _ = [c async for c in client.list_conversations()]
