@@ -1,0 +1,133 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The paths that Tavus does not have: ``/sim/…`` for tests and scripts, and
+the rooms."""
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from .faults import Fault
+from .messages import Refusal, SimReply, SimRequest, json_reply
+from .room import room_page
+
+if TYPE_CHECKING:
+    from .simulator import Simulator
+
+_HTML = {"content-type": "text/html; charset=utf-8"}
+
+
+def control(
+    simulator: "Simulator", request: SimRequest, parts: list[str]
+) -> SimReply:
+    """Answer a request below ``/sim``.
+
+    Args:
+        simulator: what it looks into or changes.
+        request: the request.
+        parts: the path below ``/sim``, split at its slashes.
+
+    Raises:
+        Refusal: 400 for input that is not valid, 404 for another path, 409
+            where the conversation is not in a state for it.
+    """
+    match request.method, parts:
+        case "GET", ["ledger"]:
+            return json_reply(simulator.ledger())
+        case "GET", ["faults"]:
+            faults = [asdict(fault) for fault in simulator.faults()]
+            return json_reply({"faults": faults})
+        case "POST", ["faults"]:
+            return _add_fault(simulator, request.json_object())
+        case "DELETE", ["faults"]:
+            simulator.clear_faults()
+            return SimReply(204)
+        case "POST", ["conversations", conversation_id, verb]:
+            return _conversation(simulator, request, conversation_id, verb)
+        case "POST", ["credits"]:
+            spent = _only(request, "spent")
+            if not isinstance(spent, bool):
+                raise Refusal(400, error="spent must be true or false")
+            simulator.set_credits_spent(spent)
+            return SimReply(204)
+        case "POST", ["clock"]:
+            by_s = _only(request, "advance_s")
+            number = isinstance(by_s, (int, float))
+            if not number or isinstance(by_s, bool) or not 0 <= by_s < 1e9:
+                raise Refusal(
+                    400,
+                    error="advance_s must be a number of seconds, 0 or more",
+                )
+            simulator.advance(by_s)
+            return json_reply({"now": simulator.now()})
+    raise Refusal(404, error="Not found; see devkit/tavus_sim/control.py")
+
+
+def room(
+    simulator: "Simulator", request: SimRequest, conversation_id: str
+) -> SimReply:
+    """The page of a room.
+
+    Raises:
+        Refusal: for an unknown conversation.
+    """
+    conversation = simulator.conversation(conversation_id)
+    status, closed = 200, None
+    if conversation.status == "ended":
+        status, closed = 410, "This conversation has ended."
+    elif request.query.get("t") != conversation.meeting_token:
+        # Tavus's own words (openapi.yaml, require_auth).
+        status, closed = 403, "You are not allowed to join this meeting."
+    page = room_page(conversation_id, conversation.name, closed)
+    return SimReply(status, page, dict(_HTML))
+
+
+def _add_fault(simulator: "Simulator", options: dict[str, Any]) -> SimReply:
+    known = [field.name for field in fields(Fault)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise Refusal(
+            400,
+            error=f"unknown field {unknown[0]!r}; known: {', '.join(known)}",
+        )
+    for name in ("endpoint", "kind"):
+        if name not in options:
+            raise Refusal(400, error=f"{name} is missing")
+    try:
+        fault = simulator.add_fault(**options)
+    except ValueError as exc:
+        raise Refusal(400, error=str(exc)) from None
+    return json_reply(asdict(fault), status=201)
+
+
+def _conversation(
+    simulator: "Simulator",
+    request: SimRequest,
+    conversation_id: str,
+    verb: str,
+) -> SimReply:
+    match verb:
+        case "join":
+            simulator.join(conversation_id)
+        case "leave":
+            simulator.leave(conversation_id)
+        case "shutdown" if request.body:
+            reason = _only(request, "reason")
+            if not isinstance(reason, str) or not reason:
+                raise Refusal(400, error="reason must be a non-empty string")
+            simulator.shutdown(conversation_id, reason)
+        case "shutdown":
+            simulator.shutdown(conversation_id)
+        case _:
+            raise Refusal(400, error=f"join, leave or shutdown, not {verb!r}")
+    return SimReply(204)
+
+
+def _only(request: SimRequest, name: str) -> Any:
+    """The value of the one field a body must have."""
+    body = request.json_object()
+    if list(body) != [name]:
+        raise Refusal(400, error=f"the body must be an object with {name!r}")
+    return body[name]

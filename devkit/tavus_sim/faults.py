@@ -1,0 +1,166 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Faults on demand: which request goes wrong, and how."""
+
+import random
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from .messages import SimReply, json_reply
+
+ENDPOINTS = (
+    "create",
+    "end",
+    "get",
+    "list",
+    "delete",
+    "persona",
+    "replica",
+    "webhook",
+    "*",
+)
+BEFORE = ("drop_before", "error_before", "hang_before", "page_before", "status")
+AFTER = (
+    "drop_after",
+    "error_after",
+    "hang_after",
+    "truncated",
+    "not_json",
+    "slow",
+    "empty",
+)
+# A reordered webhook follows the conversation's next one, if there is one.
+WEBHOOK = ("lose", "duplicate", "reorder")
+_NOT_JSON = b"<html><body>502 Bad Gateway</body></html>"
+
+# What Tavus is documented or observed to say (tavus-api.md, section 1.1).
+DOCUMENTED_BODIES: dict[int, dict[str, str]] = {
+    401: {"message": "Invalid access token"},
+    402: {"message": "The user is out of conversational credits"},
+    429: {"error": "Rate limit exceeded, please try again later"},
+}
+
+
+@dataclass
+class Fault:
+    """One rule.
+
+    Args:
+        endpoint: one of ``ENDPOINTS``; ``*`` is every API endpoint.
+        kind: one of ``BEFORE`` (the server has not acted), ``AFTER`` (it
+            has) or, for the endpoint ``webhook``, ``WEBHOOK``.
+        status: what ``status``, ``error_before`` and ``error_after`` answer.
+        body: their JSON body; by default the documented one.
+        retry_after_s: their ``Retry-After`` header, in seconds.
+        delay_ms: how long the answer waits, in milliseconds.
+        count: how many times it strikes; ``None`` is until cleared.
+        probability: how likely it strikes a matching request, 0 to 1.
+    """
+
+    endpoint: str
+    kind: str
+    status: int = 500
+    body: Any = None
+    retry_after_s: float | None = None
+    delay_ms: float = 0.0
+    count: int | None = None
+    probability: float | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("endpoint", self.endpoint, ENDPOINTS)
+        kinds = WEBHOOK if self.endpoint == "webhook" else BEFORE + AFTER
+        _one_of("kind", self.kind, kinds)
+        _number("status", self.status, 200, 599, whole=True)
+        _number("delay_ms", self.delay_ms, 0, 3_600_000)
+        if self.retry_after_s is not None:
+            _number("retry_after_s", self.retry_after_s, 0, 86_400)
+        if self.count is not None:
+            _number("count", self.count, 1, 1_000_000, whole=True)
+        if self.probability is not None:
+            _number("probability", self.probability, 0, 1)
+        if self.kind == "slow" and not self.delay_ms:
+            self.delay_ms = 1000.0
+
+    def answer_body(self) -> Any:
+        """The JSON body of a forced status."""
+        if self.body is not None:
+            return self.body
+        if self.status in DOCUMENTED_BODIES:
+            return DOCUMENTED_BODIES[self.status]
+        known = self.status in HTTPStatus.__members__.values()
+        return {"error": HTTPStatus(self.status).phrase if known else "Error"}
+
+
+class FaultBox:
+    """The rules in force, oldest first; the first that matches strikes."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.faults: list[Fault] = []
+        self._rng = rng
+
+    def take(self, endpoint: str) -> Fault | None:
+        """The fault that strikes this request, if one does."""
+        for fault in self.faults:
+            if not _matches(fault.endpoint, endpoint):
+                continue
+            chance = fault.probability
+            if chance is not None and self._rng.random() >= chance:
+                continue
+            if fault.count is not None:
+                fault.count -= 1
+                if not fault.count:
+                    self.faults.remove(fault)
+            return fault
+        return None
+
+
+def spoiled(reply: SimReply, fault: Fault) -> SimReply:
+    """The reply as the fault leaves it."""
+    match fault.kind:
+        case "drop_before" | "drop_after":
+            reply.fault = "drop"
+        case "hang_before" | "hang_after":
+            reply.fault = "hang"
+        case "truncated":
+            reply.fault = "truncate"
+        case "not_json":
+            reply.body = _NOT_JSON
+            reply.headers["content-type"] = "text/html"
+        case "empty":
+            reply.body = b""
+        case "error_before" | "error_after" | "status":
+            headers = {}
+            if fault.retry_after_s is not None:
+                headers["retry-after"] = f"{fault.retry_after_s:g}"
+            reply = json_reply(
+                fault.answer_body(), status=fault.status, headers=headers
+            )
+    reply.delay_s += fault.delay_ms / 1000
+    return reply
+
+
+def _matches(rule: str, endpoint: str) -> bool:
+    return rule == endpoint or (rule == "*" and endpoint != "webhook")
+
+
+def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(choices)}, not {value!r}"
+        )
+
+
+def _number(
+    name: str, value: Any, low: float, high: float, *, whole: bool = False
+) -> None:
+    kinds = (int,) if whole else (int, float)
+    good = isinstance(value, kinds) and not isinstance(value, bool)
+    if not good or not low <= value <= high:
+        what = "a whole number" if whole else "a number"
+        raise ValueError(
+            f"{name} must be {what} from {low} to {high}, not {value!r}"
+        )

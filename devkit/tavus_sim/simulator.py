@@ -1,0 +1,319 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""A Tavus account in memory: all of it behind one synchronous function."""
+
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from .api import Account, Api
+from .book import ConversationBook
+from .catalog import Catalog
+from .control import control, room
+from .conversation import Conversation, Vocabulary
+from .faults import BEFORE, ENDPOINTS, Fault, FaultBox, spoiled
+from .messages import Refusal, SimReply, SimRequest
+from .routes import Route, find_route
+
+_COUNTED = (*ENDPOINTS[:-2], "other")
+
+
+class Simulator:
+    """What tavus-api.md says Tavus does, section 6 above all.
+
+    Every public method may be called from any thread. Nothing happens by
+    itself: each call first lets everything happen that is due by then.
+
+    Args:
+        api_key: the one key that is accepted; ``None`` accepts any.
+        max_concurrent: how many conversations may be active at once.
+        vocabulary: whether conversations are answered in ``old`` words
+            (replica, persona) or ``new`` ones (face, PAL).
+        clock: epoch seconds.
+        base_url: where rooms are, such as ``http://127.0.0.1:8900``.
+        seed: of the ids and of faults with a probability.
+        latency_ms: how long every API answer waits, in milliseconds.
+        replica_join_ms: how long after the first participant the replica
+            joins, in milliseconds.
+        end_ended_status: what ``/end`` answers for a conversation that has
+            ended; not documented, clients report 400 and 404.
+        unknown_id_status: what an unknown conversation id answers.
+        max_page_size: longer pages are cut to this.
+        wrap_persona: answer one persona as the OpenAPI says, inside
+            ``data``, and not flat as the real service does.
+        strict: list in the ledger, as ``undocumented``, what create requests
+            contain that no document knows.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        max_concurrent: int | None = None,
+        vocabulary: Vocabulary = "old",
+        clock: Callable[[], float] = time.time,
+        base_url: str = "http://127.0.0.1:8900",
+        seed: int = 0,
+        latency_ms: float = 0,
+        replica_join_ms: float = 200,
+        end_ended_status: int = 400,
+        unknown_id_status: int = 400,
+        max_page_size: int = 100,
+        wrap_persona: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self.recent_requests: deque[SimRequest] = deque(maxlen=1000)
+        # The first is called with (url, payload) for each webhook, the
+        # second when the next deadline has moved or the clock has jumped.
+        self.on_event: Callable[[str, dict[str, Any]], None] | None = None
+        self.on_change: Callable[[], None] | None = None
+        self._account = Account(
+            api_key=api_key,
+            max_concurrent=max_concurrent,
+            vocabulary=vocabulary,
+            base_url=base_url,
+            end_ended_status=end_ended_status,
+            unknown_id_status=unknown_id_status,
+            max_page_size=max_page_size,
+            wrap_persona=wrap_persona,
+            strict=strict,
+        )
+        self._clock = clock
+        self._clock_offset_s = 0.0
+        self._announced: float | None = None
+        self._latency_s = latency_ms / 1000
+        self._lock = threading.RLock()
+        self._counts: Counter[str] = Counter()
+        self._faults = FaultBox(random.Random(f"{seed} faults"))
+        self._held_webhooks: dict[str, dict[str, Any]] = {}
+        self._book = ConversationBook(
+            random.Random(f"{seed} conversations"),
+            replica_join_ms / 1000,
+            self._webhook,
+        )
+        catalog = Catalog(random.Random(f"{seed} personas"))
+        self._api = Api(self._account, self._book, catalog, self.now)
+
+    @property
+    def base_url(self) -> str:
+        """Where rooms are; a server sets it when it knows its port."""
+        return self._account.base_url
+
+    @base_url.setter
+    def base_url(self, url: str) -> None:
+        self._account.base_url = url
+
+    # HTTP
+
+    def handle(self, request: SimRequest) -> SimReply:
+        """Answer one request: of the API, of ``/sim`` or of a room."""
+        with self._lock:
+            self.expire()
+            try:
+                reply = self._dispatch(request)
+            except Refusal as refusal:
+                reply = refusal.reply
+            self._changed()
+            return reply
+
+    def _dispatch(self, request: SimRequest) -> SimReply:
+        match request.path.split("/"):
+            case ["", "v2", *parts]:
+                return self._answer(request, parts)
+            case ["", "sim", *parts]:
+                return control(self, request, parts)
+            case ["", "room", conversation_id] if request.method == "GET":
+                return room(self, request, conversation_id)
+        raise Refusal(404, error="Not found")
+
+    def _answer(self, request: SimRequest, parts: list[str]) -> SimReply:
+        self.recent_requests.append(request)
+        route = find_route(request.method, parts)
+        endpoint = route.endpoint if isinstance(route, Route) else "other"
+        self._counts[endpoint] += 1
+        fault = self._faults.take(endpoint)
+        if fault and fault.kind in BEFORE:
+            reply = spoiled(SimReply(200), fault)
+        else:
+            try:
+                if isinstance(route, SimReply):
+                    reply = route
+                else:
+                    reply = self._api.perform(request, route)
+            except Refusal as refusal:
+                reply = refusal.reply
+            if fault:
+                reply = spoiled(reply, fault)
+        reply.delay_s += self._latency_s
+        return reply
+
+    # What tests and the control paths use
+
+    @property
+    def active(self) -> list[str]:
+        """The ids of the active conversations, oldest first."""
+        with self._lock:
+            self.expire()
+            return list(self._book.active)
+
+    def ledger(self) -> dict[str, Any]:
+        """What was created and what became of it, deleted ones included."""
+        with self._lock:
+            self.expire()
+            now = self.now()
+            entries = [c.entry(now) for c in self._book.all.values()]
+            active = len(self._book.active)
+            ledger = {
+                "created": len(entries),
+                "active": active,
+                "ended": len(entries) - active,
+                "conversations": entries,
+                "requests": {name: self._counts[name] for name in _COUNTED},
+            }
+            if self._account.strict:
+                ledger["undocumented"] = list(self._account.undocumented)
+            return ledger
+
+    def conversation(self, conversation_id: str) -> Conversation:
+        """One conversation, with its request and its events.
+
+        Raises:
+            Refusal: when there is none.
+        """
+        with self._lock:
+            return self._api.conversation(conversation_id)
+
+    def add_fault(self, endpoint: str, kind: str, **options: Any) -> Fault:
+        """Make requests go wrong; ``Fault`` explains the options.
+
+        Raises:
+            ValueError: when one of them is not what it may be.
+        """
+        fault = Fault(endpoint, kind, **options)
+        with self._lock:
+            self._faults.faults.append(fault)
+        return fault
+
+    def faults(self) -> list[Fault]:
+        """The faults in force."""
+        with self._lock:
+            return list(self._faults.faults)
+
+    def clear_faults(self) -> None:
+        """Let everything work again."""
+        with self._lock:
+            self._faults.faults.clear()
+
+    def join(self, conversation_id: str) -> None:
+        """Let a participant enter.
+
+        Raises:
+            Refusal: for an unknown, ended or full conversation.
+        """
+        with self._lock:
+            self.expire()
+            conversation = self._running(conversation_id)
+            limit = conversation.request.get("max_participants")
+            # The replica counts as one of them.
+            if limit is not None and conversation.participants + 1 >= limit:
+                raise Refusal(409, error="The room is full")
+            self._book.join(conversation, self.now())
+            self._changed()
+
+    def leave(self, conversation_id: str) -> None:
+        """Let a participant go.
+
+        Raises:
+            Refusal: for an unknown, ended or empty conversation.
+        """
+        with self._lock:
+            self.expire()
+            conversation = self._running(conversation_id)
+            if not conversation.participants:
+                raise Refusal(409, error="Nobody is in the room")
+            self._book.leave(conversation, self.now())
+            self._changed()
+
+    def shutdown(
+        self,
+        conversation_id: str,
+        reason: str = "internal error occurred at step x",
+    ) -> None:
+        """End a conversation from Tavus's side.
+
+        Raises:
+            Refusal: for an unknown or ended conversation.
+        """
+        with self._lock:
+            self.expire()
+            conversation = self._running(conversation_id)
+            self._book.end(conversation, self.now(), reason=reason)
+            self._changed()
+
+    def set_credits_spent(self, spent: bool) -> None:
+        """Whether creating answers 402."""
+        with self._lock:
+            self._account.credits_spent = spent
+
+    # Time
+
+    def now(self) -> float:
+        """The simulated time, in epoch seconds."""
+        return self._clock() + self._clock_offset_s
+
+    def advance(self, by_s: float) -> None:
+        """Put the clock forward by this many seconds."""
+        with self._lock:
+            self._clock_offset_s += by_s
+            self._announced = None
+            self._changed()
+
+    def expire(self) -> None:
+        """Let everything happen that is due."""
+        with self._lock:
+            self._book.expire(self.now())
+
+    def next_deadline(self) -> float | None:
+        """When something is due next, in simulated epoch seconds."""
+        with self._lock:
+            return self._book.next_deadline()
+
+    def _changed(self) -> None:
+        self.expire()
+        deadline = self._book.next_deadline()
+        if deadline != self._announced:
+            self._announced = deadline
+            if self.on_change:
+                self.on_change()
+
+    def _running(self, conversation_id: str) -> Conversation:
+        conversation = self._api.conversation(conversation_id)
+        if conversation.status != "active":
+            raise Refusal(409, error="The conversation has ended")
+        return conversation
+
+    def _webhook(
+        self, conversation: Conversation, payload: dict[str, Any]
+    ) -> None:
+        held = self._held_webhooks
+        key = conversation.conversation_id
+        fault = self._faults.take("webhook")
+        kind = fault.kind if fault else None
+        if kind == "lose":
+            return
+        if kind == "reorder" and key not in held:
+            # It follows the conversation's next one.
+            held[key] = payload
+            return
+        outgoing = [payload] * (2 if kind == "duplicate" else 1)
+        if key in held:
+            outgoing.append(held.pop(key))
+        for one in outgoing:
+            if self.on_event:
+                self.on_event(one["webhook_url"], one)

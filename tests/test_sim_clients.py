@@ -1,0 +1,109 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Official clients work against the simulator unchanged.
+
+They are no dependency of this package: install ``livekit-plugins-tavus`` and
+``tavus-cli`` anywhere and name that Python in ``TAVUS_CLIENTS_PYTHON``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tavus_sim import Simulator, ThreadedSim
+
+PYTHON = os.environ.get("TAVUS_CLIENTS_PYTHON", sys.executable)
+LONG_S = 100.0
+LIVEKIT = """
+import asyncio, sys
+import aiohttp
+from livekit.plugins.tavus.api import TavusAPI
+
+async def main(url):
+    async with aiohttp.ClientSession() as session:
+        api = TavusAPI(api_url=url, api_key="K", session=session)
+        pal_id = await api.create_pal(default_face_id="r9d30b0e55ac")
+        properties = {
+            "livekit_ws_url": "wss://lk.test",
+            "livekit_room_token": "t",
+        }
+        await api.create_conversation(pal_id=pal_id, properties=properties)
+        await api.create_conversation(properties=properties)
+        await api.create_persona()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.fixture(name="sim", params=["old", "new"])
+def threaded_sim(request: pytest.FixtureRequest) -> Iterator[ThreadedSim]:
+    with ThreadedSim(Simulator(api_key="K", vocabulary=request.param)) as sim:
+        yield sim
+
+
+def run(*arguments: str, **environment: str) -> str:
+    result = subprocess.run(
+        [PYTHON, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def needs(module: str) -> None:
+    find = f"import importlib.util as u; assert u.find_spec({module!r})"
+    command = [PYTHON, "-c", find]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip(f"{module} is not installed for {PYTHON}")
+
+
+def test_livekit_plugins_tavus(sim: ThreadedSim):
+    needs("livekit.plugins.tavus")
+    run("-c", LIVEKIT, sim.base_url)
+    created = sim.simulator.ledger()["conversations"]
+    names = [entry["conversation_name"] for entry in created]
+    assert len(names) == 2
+    assert all(name.startswith("lk_conversation_") for name in names)
+
+
+def test_tavus_cli(sim: ThreadedSim, tmp_path: Path):
+    needs("tavus_mcp")
+
+    def tavus(*arguments: str) -> Any:
+        output = run(
+            "-c",
+            "from tavus_mcp.cli.main import app; app()",
+            *arguments,
+            TAVUS_PUBLIC_API_BASE_URL=sim.base_url,
+            TAVUS_API_KEY="K",
+            HOME=str(tmp_path),
+        )
+        return json.loads(output) if output[:1] in "{[n" else output
+
+    assert "r9d30b0e55ac" in tavus("face", "list")
+    wish = ("--name", "Coach", "--system-prompt", "Be kind.")
+    face = ("--face-id", "r9d30b0e55ac")
+    pal_id = tavus("pal", "create", *wish, *face)["pal_id"]
+    assert pal_id in tavus("pal", "list")
+    change = ("--path", "/system_prompt", "--value", "Be brief.")
+    assert tavus("pal", "patch", pal_id, *change) is None
+    assert tavus("pal", "patch", pal_id, *change) is None  # 304
+    assert tavus("pal", "get", pal_id)["system_prompt"] == "Be brief."
+    conversation = tavus("conversation", "create", "--pal-id", pal_id)
+    assert conversation["status"] == "active"
+    assert tavus("conversation", "end", conversation["conversation_id"]) is None
+    assert tavus("pal", "delete", pal_id) is None
+    ledger = sim.simulator.ledger()
+    assert (ledger["created"], ledger["active"]) == (1, 0)
