@@ -144,7 +144,9 @@ class ConversationDriver:
     @property
     def conversation_id(self) -> str:
         """Tavus's id while it runs, else empty."""
-        return self._running.conversation.conversation_id if self._running else ""
+        return (
+            self._running.conversation.conversation_id if self._running else ""
+        )
 
     @property
     def idle(self) -> bool:
@@ -181,9 +183,10 @@ class ConversationDriver:
     async def _start(self) -> None:
         parts, began = self._parts, self._now()
         try:
-            if parts.refused and began < parts.refused_until:
-                if not self._starts:
-                    raise parts.refused
+            # A person's command is asked all the same.
+            refused = parts.refused if began < parts.refused_until else None
+            if refused and not self._starts:
+                raise refused
             entry, made = await parts.creator.create(
                 self._options, self._still_wanted, self._wait_for
             )
@@ -200,9 +203,7 @@ class ConversationDriver:
             for start in _drain(self._starts):
                 start.set_result(made)
         create_ms = round((now - began) * 1000, 1)
-        await parts.emit(
-            Created(made, self._user_id, self._channel, create_ms)
-        )
+        await parts.emit(Created(made, self._user_id, self._channel, create_ms))
         if made.status == "ended":
             test = parts.config.test_mode
             await self._ended_there(

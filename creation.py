@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from .config import StartOptions, TavusConfig
 from .errors import TavusError
@@ -105,7 +106,9 @@ class Creator:
                         await self._free_a_slot(error)
                         continue
                     raise
-                found = await self._look_for(entry, error, unresolved)
+                found = await self._look_for(
+                    entry, error, _is_private(body), unresolved
+                )
                 if found is None:
                     if posts < _MAX_POSTS and still_wanted():
                         continue
@@ -135,6 +138,7 @@ class Creator:
         self,
         entry: Entry,
         error: TavusError,
+        private: bool,
         unresolved: Callable[[asyncio.Task[bool]], None],
     ) -> Conversation | None:
         """What the request made after all.
@@ -163,7 +167,7 @@ class Creator:
             known = True
             if not found:
                 continue
-            if self._config.require_auth:
+            if private:
                 # Only the lost answer had the token without which nobody
                 # can join.
                 await asyncio.shield(self._reaper.end(entry))
@@ -175,3 +179,10 @@ class Creator:
             unresolved(task)
             raise error
         return None
+
+
+def _is_private(body: dict[str, Any]) -> bool:
+    # The OpenAPI has it in both places, and params can put it into either.
+    return bool(
+        body.get("require_auth") or body["properties"].get("require_auth")
+    )

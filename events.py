@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from .errors import TavusError
 from .tavus_client import Conversation
@@ -55,4 +55,4 @@ class Failed:
     channel: str
 
 
-Event = Union[Created, Ended, Reported, Failed]
+Event = Created | Ended | Reported | Failed

@@ -15,8 +15,8 @@ import asyncio
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from ten_ai_base.const import LOG_CATEGORY_KEY_POINT, LOG_CATEGORY_VENDOR
 from ten_runtime import (
@@ -39,7 +39,7 @@ from .tavus_client import TavusClient
 # How long a stop waits for commands to be answered after all has ended.
 _ANSWERS_S = 0.2
 
-Callback = Callable[..., Awaitable[None]]
+Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
 def _guarded(callback: Callback) -> Callback:
@@ -55,7 +55,7 @@ def _guarded(callback: Callback) -> Callback:
             # pylint: disable=broad-exception-caught
             ten_env.log_error(_clean(f"{callback.__name__}: {problem!r}"))
 
-    return guard
+    return cast(Callback, guard)
 
 
 class TavusExtension(AsyncExtension):
@@ -138,7 +138,10 @@ class TavusExtension(AsyncExtension):
         except (Exception, asyncio.CancelledError) as problem:
             # pylint: disable=broad-exception-caught
             ten_env.log_error(_clean(f"{cmd.get_name()}: {problem!r}"))
-            answer = {"detail": "internal error, see the log", "kind": "internal"}
+            answer = {
+                "detail": "internal error, see the log",
+                "kind": "internal",
+            }
         result = CmdResult.create(status, cmd)
         result.set_property_from_json(None, _json(answer))
         await ten_env.return_result(result)
@@ -186,10 +189,14 @@ class TavusExtension(AsyncExtension):
     async def _tell(self, ten_env: AsyncTenEnv, event: Event) -> None:
         config = self._config
         assert config is not None  # events come from the keeper made of it
-        for message in messages(
-            event, config.transport, config.playground_action
-        ):
-            await _send(ten_env, message)
+        try:
+            for message in messages(
+                event, config.transport, config.playground_action
+            ):
+                await _send(ten_env, message)
+        except Exception as problem:  # pylint: disable=broad-exception-caught
+            # A graph that cannot hear us is no reason to end a call.
+            ten_env.log_error(_clean(f"cannot tell the graph: {problem!r}"))
 
 
 class _TenHandler(logging.Handler):

@@ -14,6 +14,7 @@ owner, so a lock that can be taken means that the owner is dead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -293,10 +294,9 @@ class _File:
 
     def sync(self) -> None:
         self.sync_pending = False
-        try:
+        # It may be closed meanwhile, or on a file system without fsync.
+        with contextlib.suppress(OSError):
             os.fsync(self.fd)
-        except OSError:
-            pass  # closed meanwhile, or a file system without fsync
 
     def close(self) -> None:
         """Drops the lock, and the file too when nothing is open in it."""

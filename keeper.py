@@ -51,9 +51,7 @@ class ConversationKeeper:
         account = fingerprint(config.tavus_api_key.get_secret_value())
         reaper = Reaper(client, journal, account, config.base_url, log)
         creator = Creator(config, client, journal, reaper, account, log)
-        self._parts = Parts(
-            config, client, journal, reaper, creator, emit, log
-        )
+        self._parts = Parts(config, client, journal, reaper, creator, emit, log)
         self._drivers: dict[str, ConversationDriver] = {}
         self._background: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -137,9 +135,7 @@ class ConversationKeeper:
         self._stopping = True
         parts = self._parts
         loop = asyncio.get_running_loop()
-        deadline = (
-            loop.time() + parts.config.stop_timeout_ms / 1000 - _CLOSE_S
-        )
+        deadline = loop.time() + parts.config.stop_timeout_ms / 1000 - _CLOSE_S
         for task in self._background:
             task.cancel()
         drivers = list(self._drivers.values())

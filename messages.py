@@ -35,7 +35,9 @@ _FATAL = ("auth", "config", "credits", "not_found", "validation")
 Message = tuple[str, dict[str, Any]]
 
 
-def messages(event: Event, transport: str, playground: bool) -> Iterator[Message]:
+def messages(
+    event: Event, transport: str, playground: bool
+) -> Iterator[Message]:
     """The data messages that tell the graph of an event.
 
     Args:

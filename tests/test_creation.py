@@ -16,7 +16,7 @@ from ten_packages.extension.tavus_python.errors import TavusError
 from ten_packages.extension.tavus_python.events import Created, Failed
 
 ACTED = ["drop_after", "error_after", "hang_after", "truncated", "not_json"]
-NOT_ACTED = ["drop_before", "error_before", "hang_before"]
+NOT_ACTED = ["drop_before", "error_before", "hang_before", "page_before"]
 
 
 @pytest.mark.parametrize("kind", [*ACTED, "empty"])

@@ -7,6 +7,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 from support.testing import Scene, play
 from tavus_sim import ThreadedSim
-from ten_runtime import StatusCode
+from ten_packages.extension.tavus_python import messages as messages_module
+from ten_packages.extension.tavus_python.extension import TavusExtension
+from ten_packages.extension.tavus_python.keeper import ConversationKeeper
+from ten_runtime import AsyncTenEnv, StatusCode
 
 KEY = "tvk-0123456789abcdef"
 REPLICA = "r9d30b0e55ac"
@@ -221,6 +225,86 @@ def test_a_bad_configuration_is_told_and_kills_nothing(
             "journal_dir": str(tmp_path),
         },
     )
+
+
+def test_commands_are_served_while_on_start_still_waits(
+    sim: ThreadedSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = threading.Event()
+    on_start = TavusExtension.on_start
+
+    async def late(self: TavusExtension, ten_env: AsyncTenEnv) -> None:
+        await asyncio.to_thread(served.wait)
+        await on_start(self, ten_env)
+
+    monkeypatch.setattr(TavusExtension, "on_start", late)
+
+    async def script(scene: Scene) -> None:
+        status, _ = await scene.command("start_conversation")
+        assert status == StatusCode.OK
+        status, _ = await scene.command("end_conversation")
+        assert status == StatusCode.OK
+        served.set()
+
+    play(script, properties(sim, tmp_path))
+    assert sim.simulator.ledger()["created"] == 1
+    assert sim.simulator.active == []
+
+
+async def test_a_stop_that_comes_first_is_no_trouble(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Env:
+        """Just what TEN gives to an extension that never got to start."""
+
+        async def get_property_to_json(self, _: None) -> tuple[str, None]:
+            return json.dumps(
+                {
+                    "tavus_api_key": KEY,
+                    "replica_id": REPLICA,
+                    "base_url": "http://127.0.0.1:9/v2",
+                    "journal_dir": str(tmp_path),
+                }
+            ), None
+
+        def log_info(self, text: str, category: str = "") -> None:
+            """Nobody reads it here."""
+
+        def log_error(self, text: str, category: str = "") -> None:
+            told.append(text)
+
+    env: Any = Env()
+    never_begun = TavusExtension("tavus")
+    await never_begun.on_stop(env)
+    stopped_early = TavusExtension("tavus")
+    await stopped_early.on_init(env)
+    await stopped_early.on_stop(env)
+    await stopped_early.on_start(env)
+    await stopped_early.on_deinit(env)
+    assert told == []
+
+
+def test_nothing_leaves_a_callback(
+    sim: ThreadedSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def script(scene: Scene) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(ConversationKeeper, "user_joined", broken)
+            status, answer = await scene.command("on_user_joined")
+            assert status == StatusCode.ERROR
+            assert answer["kind"] == "internal"
+        with monkeypatch.context() as patch:
+            patch.setattr(messages_module, "_metrics", broken)
+            status, _ = await scene.command("start_conversation")
+            assert status == StatusCode.OK
+        status, _ = await scene.command("end_conversation")
+        assert status == StatusCode.OK
+
+    play(script, properties(sim, tmp_path))
+    assert sim.simulator.active == []
 
 
 def test_many_commands_at_once_are_answered_once_each(

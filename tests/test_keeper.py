@@ -82,9 +82,7 @@ def test_a_page_refresh_costs_no_new_conversation(tmp_path: Path) -> None:
 
 def test_a_leave_during_create_ends_the_conversation(tmp_path: Path) -> None:
     async def main() -> None:
-        kept = Kept(
-            tmp_path, new_simulator(latency_ms=3000), leave_grace_ms=0
-        )
+        kept = Kept(tmp_path, new_simulator(latency_ms=3000), leave_grace_ms=0)
         kept.keeper.user_joined("u1")
         await asyncio.sleep(1)
         kept.keeper.user_left("u1")
@@ -100,9 +98,7 @@ def test_joined_left_joined_during_create_keeps_the_one(
     tmp_path: Path,
 ) -> None:
     async def main() -> None:
-        kept = Kept(
-            tmp_path, new_simulator(latency_ms=3000), leave_grace_ms=0
-        )
+        kept = Kept(tmp_path, new_simulator(latency_ms=3000), leave_grace_ms=0)
         kept.keeper.user_joined("u1")
         await asyncio.sleep(1)
         kept.keeper.user_left("u1")
@@ -118,9 +114,7 @@ def test_joined_left_joined_during_create_keeps_the_one(
 
 def test_who_joins_while_it_ends_gets_a_new_one(tmp_path: Path) -> None:
     async def main() -> None:
-        kept = Kept(
-            tmp_path, new_simulator(latency_ms=1000), leave_grace_ms=0
-        )
+        kept = Kept(tmp_path, new_simulator(latency_ms=1000), leave_grace_ms=0)
         kept.keeper.user_joined("u1")
         first = await kept.heard(Created)
         kept.keeper.user_left("u1")
@@ -183,9 +177,7 @@ def test_a_leave_of_somebody_unknown_ends_nothing(tmp_path: Path) -> None:
 
 def test_with_scope_user_each_user_has_one(tmp_path: Path) -> None:
     async def main() -> None:
-        kept = Kept(
-            tmp_path, new_simulator(), conversation_scope="user"
-        )
+        kept = Kept(tmp_path, new_simulator(), conversation_scope="user")
         for user_id in ("u1", "u2", "u1"):
             kept.keeper.user_joined(user_id)
         await kept.heard(Created, 2)
@@ -357,9 +349,7 @@ def test_an_end_where_nothing_runs_is_no_error(tmp_path: Path) -> None:
 
 def test_an_end_can_name_the_user(tmp_path: Path) -> None:
     async def main() -> None:
-        kept = Kept(
-            tmp_path, new_simulator(), conversation_scope="user"
-        )
+        kept = Kept(tmp_path, new_simulator(), conversation_scope="user")
         kept.keeper.user_joined("u1")
         kept.keeper.user_joined("u2")
         await kept.heard(Created, 2)
@@ -477,9 +467,7 @@ def test_in_test_mode_nothing_runs(tmp_path: Path) -> None:
     run(main())
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, "auth"), (402, "credits")]
-)
+@pytest.mark.parametrize(("status", "kind"), [(401, "auth"), (402, "credits")])
 def test_a_refused_account_is_not_asked_for_every_join(
     tmp_path: Path, status: int, kind: str
 ) -> None:

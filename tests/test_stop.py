@@ -8,6 +8,7 @@
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.keeping import Kept, new_simulator
@@ -99,7 +100,7 @@ def test_a_stop_answers_every_command(tmp_path: Path) -> None:
         simulator = new_simulator()
         simulator.add_fault("create", "hang_before")
         kept = Kept(tmp_path, simulator, conversation_scope="user")
-        commands = [
+        commands: list[asyncio.Task[Any]] = [
             asyncio.create_task(
                 kept.keeper.start(
                     StartOptions.load({"remote_user_id": f"u{number}"})
