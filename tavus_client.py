@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
-from .errors import TavusError, TavusNotFoundError, TavusValidationError
+from .errors import (
+    TavusError,
+    TavusNotFoundError,
+    TavusProtocolError,
+    TavusValidationError,
+)
 from .tavus_http import DEFAULT_BASE_URL, VERSION, TavusHttp
 from .tavus_models import (
     Conversation,

@@ -127,7 +127,7 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
             reply.fault = "hang"
         case "truncated":
             reply.fault = "truncate"
-        case "not_json":
+        case "not_json" | "page_before":
             reply.body = _NOT_JSON
             reply.headers["content-type"] = "text/html"
         case "empty":
