@@ -38,6 +38,8 @@ from .tavus_client import TavusClient
 
 # How long a stop waits for commands to be answered after all has ended.
 _ANSWERS_S = 0.2
+# TEN kills the process for a cancellation that leaves a callback, too.
+_ANYTHING = (Exception, asyncio.CancelledError)
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -51,8 +53,7 @@ def _guarded(callback: Callback) -> Callback:
     ) -> None:
         try:
             await callback(self, ten_env, *args)
-        except (Exception, asyncio.CancelledError) as problem:
-            # pylint: disable=broad-exception-caught
+        except _ANYTHING as problem:  # pylint: disable=broad-except
             ten_env.log_error(_clean(f"{callback.__name__}: {problem!r}"))
 
     return cast(Callback, guard)
@@ -115,6 +116,7 @@ class TavusExtension(AsyncExtension):
 
     @_guarded
     async def on_stop(self, ten_env: AsyncTenEnv) -> None:
+        ten_env.log_debug("ending what is open")
         if self._keeper is not None:
             await self._keeper.close()
         if self._commands:
@@ -135,8 +137,7 @@ class TavusExtension(AsyncExtension):
             answer = _refusal(problem)
         except ConfigError as problem:
             answer = _refusal(TavusValidationError(str(problem), hint=""))
-        except (Exception, asyncio.CancelledError) as problem:
-            # pylint: disable=broad-exception-caught
+        except _ANYTHING as problem:  # pylint: disable=broad-except
             ten_env.log_error(_clean(f"{cmd.get_name()}: {problem!r}"))
             answer = {
                 "detail": "internal error, see the log",
@@ -194,7 +195,7 @@ class TavusExtension(AsyncExtension):
                 event, config.transport, config.playground_action
             ):
                 await _send(ten_env, message)
-        except Exception as problem:  # pylint: disable=broad-exception-caught
+        except Exception as problem:  # pylint: disable=broad-except
             # A graph that cannot hear us is no reason to end a call.
             ten_env.log_error(_clean(f"cannot tell the graph: {problem!r}"))
 

@@ -267,6 +267,9 @@ async def test_a_stop_that_comes_first_is_no_trouble(tmp_path: Path) -> None:
                 }
             ), None
 
+        def log_debug(self, text: str) -> None:
+            """Nobody reads it here."""
+
         def log_info(self, text: str, category: str = "") -> None:
             """Nobody reads it here."""
 
