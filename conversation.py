@@ -33,6 +33,8 @@ _START_AGAIN_S = (2.0, 5.0, 10.0, 20.0)
 # Tavus again for so long.
 _REFUSED_S = 30.0
 _NEVER = float("inf")
+# So often in a row Tavus has to know nothing of a conversation.
+_TIMES_UNKNOWN = 2
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class _Running:
     since: float
     poll_at: float
     events_seen: int = 0
+    times_unknown: int = 0
 
 
 class ConversationDriver:
@@ -260,13 +263,15 @@ class ConversationDriver:
                 parts.client.get_conversation(conversation_id, verbose=True)
             )
         except TavusError as error:
-            if error.kind == "not_found":
-                await self._ended_there(running, "not_found")
-            else:
-                parts.log.debug("cannot ask after it: %s", error)
+            parts.log.debug("cannot ask after it: %s", error)
+            running.times_unknown += error.kind == "not_found"
+            if running.times_unknown >= _TIMES_UNKNOWN:
+                # Not believed without having been ended.
+                self._unwant("not_found")
             return
         if seen is None:
             return
+        running.times_unknown = 0
         fresh = seen.events[running.events_seen :]
         running.events_seen = len(seen.events)
         for event in fresh:

@@ -154,15 +154,22 @@ class TavusClient(TavusHttp):
             if error.status not in (400, 404, 409):
                 raise
             doubt = error
-        try:
-            found = await self.get_conversation(conversation_id)
-        except TavusNotFoundError:
-            return False
-        if found.status in _OVER:
+        if await self._is_over(conversation_id):
             return False
         doubt = doubt or TavusProtocolError("a page answered to the end of it")
         doubt.retryable = True
         raise doubt
+
+    async def _is_over(self, conversation_id: str) -> bool:
+        try:
+            found = await self.get_conversation(conversation_id)
+        except TavusNotFoundError:
+            # That of an id which Tavus itself gave out is hard to believe.
+            active = self.list_conversations(status="active")
+            return conversation_id not in {
+                listed.conversation_id async for listed in active
+            }
+        return found.status in _OVER
 
     async def delete_conversation(
         self, conversation_id: str, *, hard: bool = False

@@ -391,7 +391,28 @@ def test_what_tavus_deleted_is_over_too(tmp_path: Path) -> None:
         made = await kept.keeper.start(StartOptions())
         await kept.client.delete_conversation(made.conversation_id)
         ended = await kept.heard(Ended)
-        assert ended.reason in ("not_found", "tavus")
+        assert ended.reason == "not_found"
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_tavus_is_not_believed_at_once_that_there_is_none(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        await kept.keeper.start(StartOptions())
+        for _ in range(3):
+            simulator.add_fault("get", "status", status=404, count=1)
+            await asyncio.sleep(40)
+        assert len(simulator.active) == 1
+        simulator.add_fault("*", "status", status=404)
+        await asyncio.sleep(120)
+        simulator.clear_faults()
+        await kept.heard(Ended)
+        assert simulator.active == []
         await kept.keeper.close()
 
     run(main())
