@@ -1,0 +1,20 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Where an extension is: app, graph, name."""
+
+
+class Loc:
+    """An address for `set_dests`; as app `""` means this app."""
+
+    def __init__(
+        self,
+        app_uri: str | None = None,
+        graph_id: str | None = None,
+        extension_name: str | None = None,
+    ) -> None:
+        self.app_uri = app_uri
+        self.graph_id = graph_id
+        self.extension_name = extension_name

@@ -1,0 +1,227 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Property trees: dotted paths, kinds that never convert, JSON in and out.
+
+A tree is made of dict, list, str, bool, int, float and bytes (a buffer).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+from .error import VALUE_NOT_FOUND, TenError, TenErrorCode, runtime_error
+from .process import abort
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\.")
+_KINDS = {
+    bool: "bool",
+    int: "int64",
+    float: "float64",
+    str: "string",
+    bytes: "buf",
+    dict: "object",
+    list: "array",
+    type(None): "null",
+}
+
+
+class PathError(Exception):
+    """A path that leads nowhere, or through a value of another kind."""
+
+
+def bad_arguments() -> ValueError:
+    """What the binding raises for a Python value of the wrong type."""
+    return ValueError("Failed to parse arguments.")
+
+
+def check_text(value: object) -> str:
+    """`value` if the binding takes it as a C string, else ValueError."""
+    if not isinstance(value, str) or "\0" in value:
+        raise bad_arguments()
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise bad_arguments() from None
+    return value
+
+
+def check_int(value: object, bits: int = 64) -> int:
+    """`value` if it is an integer of at most `bits` bits, else ValueError."""
+    if not isinstance(value, int):
+        raise bad_arguments()
+    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+        raise bad_arguments()
+    return int(value)
+
+
+def check_float(value: object) -> float:
+    """`value` as a float if it is a number, else ValueError."""
+    if not isinstance(value, (int, float)):
+        raise bad_arguments()
+    return float(value)
+
+
+def kind_of(value: object) -> str:
+    """The TEN name of a value's type."""
+    return _KINDS.get(type(value), "ptr")
+
+
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[str | int, ...]:
+    steps: list[str | int] = []
+    for match in _STEP.finditer(path):
+        if match[1] is not None:
+            steps.append(match[1])
+        elif match[2] is not None:
+            steps.append(int(match[2]))
+    return tuple(steps)
+
+
+def peek(root: dict[str, Any], path: str) -> Any:
+    """The value at a dotted path such as `o.k.z[2].q`.
+
+    Raises:
+        PathError: nothing is there.
+    """
+    if path in root:  # nearly always: one plain name
+        return root[path]
+    value: Any = root
+    for step in _steps(path):
+        if isinstance(value, dict) and isinstance(step, str):
+            found = step in value
+        else:
+            found = (
+                isinstance(value, list)
+                and isinstance(step, int)
+                and step < len(value)
+            )
+        if not found:
+            raise PathError(path)
+        value = _child(value, step)
+    return value
+
+
+def _child(parent: Any, step: str | int) -> Any:
+    return parent.get(step) if isinstance(parent, dict) else parent[step]
+
+
+def put(root: dict[str, Any], path: str, value: Any) -> None:
+    """Set the value at a dotted path; objects on the way are made.
+
+    Raises:
+        PathError: the path goes through a value of another kind.
+    """
+    steps = _steps(path)
+    if not steps:
+        abort("a property was set with an empty path")
+    here: Any = root
+    for i, step in enumerate(steps):
+        if isinstance(step, int) and isinstance(here, list):
+            here.extend([None] * (step + 1 - len(here)))
+        elif not (isinstance(step, str) and isinstance(here, dict)):
+            raise PathError(path)
+        if i == len(steps) - 1:
+            _set_child(here, step, value)
+            return
+        known = _child(here, step)
+        if known is None:
+            known = [] if isinstance(steps[i + 1], int) else {}
+            _set_child(here, step, known)
+        here = known
+
+
+def _set_child(here: Any, step: str | int, value: Any) -> None:
+    here[step] = value
+
+
+def read(
+    root: dict[str, Any], path: str, kind: str
+) -> tuple[Any, TenError | None]:
+    """The value at `path` if it is of `kind`, else (None, error)."""
+    try:
+        value = peek(root, path)
+    except PathError:
+        return None, runtime_error(
+            VALUE_NOT_FOUND, f"Failed to find value: {path}"
+        )
+    found = kind_of(value)
+    if found == kind and (kind != "int64" or value <= INT64_MAX):
+        return value, None
+    if found == "int64" and value > INT64_MAX:
+        found = "uint64"
+    return None, runtime_error(
+        TenErrorCode.ErrorCodeGeneric,
+        f"The conversion from {found} to {kind} is unfit.",
+    )
+
+
+def to_json(root: dict[str, Any], path: str | None) -> tuple[str, Any]:
+    """JSON of the value at `path` (all of it without one), and an error."""
+    if path is not None:
+        check_text(path)
+    value: Any = root
+    if path:
+        try:
+            value = peek(root, path)
+        except PathError:
+            return "", runtime_error(
+                VALUE_NOT_FOUND, f"Failed to find value: {path}"
+            )
+    if _has_uint64(value):
+        abort("get_property_to_json met an integer above int64")
+    # A buffer has no JSON form: it shows as null.
+    text = json.dumps(
+        value, indent=2, ensure_ascii=False, default=lambda _: None
+    )
+    return text, None
+
+
+def from_json(text: object) -> tuple[Any, TenError | None]:
+    """The parsed text, or the error the runtime gives for it."""
+    if check_text(text) == "":
+        return None, runtime_error(0, "")
+    try:
+        return json.loads(str(text), parse_constant=_refuse_constant), None
+    except ValueError as e:
+        return None, runtime_error(TenErrorCode.ErrorCodeInvalidJSON, str(e))
+
+
+def copy_tree(value: Any) -> Any:
+    """A deep copy of a property tree."""
+    if isinstance(value, dict):
+        return {k: copy_tree(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [copy_tree(v) for v in value]
+    return value
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `over` laid on it: objects deeply, arrays replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        known = merged.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            merged[key] = merge(known, value)
+        else:
+            merged[key] = copy_tree(value)
+    return merged
+
+
+def _has_uint64(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_uint64(v) for v in value.values())
+    if isinstance(value, list):
+        return any(_has_uint64(v) for v in value)
+    return isinstance(value, int) and value > INT64_MAX
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
