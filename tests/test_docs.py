@@ -9,7 +9,7 @@ import json
 import re
 
 import pytest
-from conftest import ROOT
+from support.places import ROOT
 from ten_packages.extension.tavus_python import errors
 
 README = (ROOT / "README.md").read_text()
