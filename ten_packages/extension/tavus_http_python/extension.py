@@ -1,0 +1,144 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The HTTP side of Tavus conversations, as an extension of a TEN graph.
+
+An exception that leaves a TEN callback kills the worker process and every
+extension in it, so each callback is guarded, here and once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ten_ai_base.const import LOG_CATEGORY_KEY_POINT
+from ten_ai_base.message import ModuleError, ModuleErrorCode, ModuleType
+from ten_runtime import (
+    AsyncExtension,
+    AsyncTenEnv,
+    Cmd,
+    CmdResult,
+    Data,
+    StatusCode,
+)
+
+from .config import ConfigError, HttpConfig
+from .server import CannotListenError, listen
+from .service import HttpService
+from .ten_graph import TenGraph, clean, to_json
+
+
+def _guarded(callback: Callable[..., Awaitable[None]]) -> Any:
+    """Keeps what goes wrong in a callback from killing the worker."""
+
+    @functools.wraps(callback)
+    async def guard(
+        self: TavusHttpExtension, ten_env: AsyncTenEnv, *args: Any
+    ) -> None:
+        try:
+            await callback(self, ten_env, *args)
+        # pylint: disable-next=broad-exception-caught
+        except (Exception, asyncio.CancelledError) as problem:
+            ten_env.log_error(clean(f"{callback.__name__}: {problem!r}"))
+
+    return guard
+
+
+class TavusHttpExtension(AsyncExtension):
+    """Tavus conversations over HTTP; see README.md."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._service: HttpService | None = None
+        self._problem: Exception | None = None
+
+    @_guarded
+    async def on_init(self, ten_env: AsyncTenEnv) -> None:
+        # The port is open when this is done; on_start begins to answer.
+        try:
+            config = await _config(ten_env)
+            sock = await listen(config.host, config.port)
+        except (ConfigError, CannotListenError) as problem:
+            self._problem = problem
+            return
+
+        def warn(text: str) -> None:
+            ten_env.log_warn(clean(text))
+
+        def complain(text: str) -> None:
+            ten_env.log_error(clean(text))
+
+        self._service = HttpService(
+            TenGraph(ten_env),
+            sock,
+            timeout_s=config.request_timeout_s,
+            warn=warn,
+            complain=complain,
+        )
+        ten_env.log_info(
+            f"listening on {self._service.url}",
+            category=LOG_CATEGORY_KEY_POINT,
+        )
+        if not config.is_local:
+            warn(
+                f"host {config.host} lets other machines start conversations "
+                "that are billed; put a proxy with a login in front"
+            )
+
+    @_guarded
+    async def on_start(self, ten_env: AsyncTenEnv) -> None:
+        if self._service is not None:
+            self._service.start()
+        elif self._problem is not None:
+            await _report(ten_env, str(self._problem))
+
+    @_guarded
+    async def on_stop(self, _ten_env: AsyncTenEnv) -> None:
+        if self._service is not None:
+            await self._service.stop()
+
+    @_guarded
+    async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+        # Without an answer the sender would wait for three minutes.
+        result = CmdResult.create(StatusCode.ERROR, cmd)
+        detail = f"tavus_http_python takes no commands, not {cmd.get_name()}"
+        result.set_property_from_json(
+            None, to_json({"detail": detail, "kind": "validation"})
+        )
+        await ten_env.return_result(result)
+
+    @_guarded
+    async def on_data(self, _ten_env: AsyncTenEnv, data: Data) -> None:
+        # Nothing is awaited here, so events keep their order.
+        text, problem = data.get_property_to_json(None)
+        content = json.loads(text) if problem is None and text else {}
+        if self._service is not None:
+            self._service.publish(data.get_name(), content)
+
+
+async def _config(ten_env: AsyncTenEnv) -> HttpConfig:
+    text, problem = await ten_env.get_property_to_json(None)
+    if problem is not None:
+        raise ConfigError(f"tavus_http: properties cannot be read; {problem}")
+    return HttpConfig.load(json.loads(text or "{}"))
+
+
+async def _report(ten_env: AsyncTenEnv, problem: str) -> None:
+    ten_env.log_error(clean(problem))
+    error = ModuleError(
+        id=uuid.uuid4().hex,
+        module=ModuleType.AVATAR,
+        code=int(ModuleErrorCode.FATAL_ERROR.value),
+        message=problem,
+        metadata={"kind": "config"},
+    )
+    data = Data.create("error")
+    data.set_property_from_json(None, to_json(error.model_dump(mode="json")))
+    await ten_env.send_data(data)

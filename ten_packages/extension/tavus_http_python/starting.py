@@ -1,0 +1,132 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Starts conversations for clients that may not wait for the answer.
+
+A conversation bills from its creation. One whose client has gone, or was
+told that it took too long, is ended as soon as it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .answers import Refusal
+from .graph import Graph, GraphError
+from .streams import Streams
+
+
+class Starter:
+    """Keeps what was asked for until it is given, or ended.
+
+    Args:
+        graph: Starts and ends.
+        streams: Knows who is there.
+        timeout_s: How long a client waits.
+        warn: Takes a line for the log.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        streams: Streams,
+        timeout_s: float,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._graph = graph
+        self._streams = streams
+        self._timeout_s = timeout_s
+        self._warn = warn
+        self._waiting: Counter[str] = Counter()
+        self._given: set[str] = set()
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def start(
+        self, options: Mapping[str, str], gone: asyncio.Task[None]
+    ) -> dict[str, Any]:
+        """Starts a conversation, or joins the user's that runs.
+
+        Args:
+            options: The properties of ``start_conversation``.
+            gone: Done when the client is.
+
+        Returns:
+            What the graph answered.
+
+        Raises:
+            GraphError: It could not be started.
+            Refusal: It took too long, or the client is gone.
+        """
+        user_id = options["remote_user_id"]
+        starting = asyncio.create_task(self._graph.start(options))
+        given = False
+        self._waiting[user_id] += 1
+        try:
+            await asyncio.wait(
+                {starting, gone},
+                timeout=self._timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            given = starting.done() and not gone.done()
+        finally:
+            self._waiting -= Counter([user_id])
+            if not given:
+                self._abandon(user_id, starting)
+        if given:
+            made = starting.result()
+            self._given.add(made["conversation_id"])
+            return made
+        if gone.done():
+            raise Refusal("cancelled", "the client is gone")
+        raise Refusal(
+            "timeout",
+            f"no conversation within {self._timeout_s:g} s; if it still "
+            "comes, it is ended",
+        )
+
+    def forget(self, conversation_id: str) -> None:
+        """A conversation is over."""
+        self._given.discard(conversation_id)
+
+    async def stop(self) -> None:
+        """Stops waiting; when the graph stops, it ends what it has."""
+        late = list(self._late)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _abandon(
+        self, user_id: str, starting: asyncio.Task[dict[str, Any]]
+    ) -> None:
+        task = asyncio.create_task(self._end_late(user_id, starting))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _end_late(
+        self, user_id: str, starting: asyncio.Task[dict[str, Any]]
+    ) -> None:
+        try:
+            made = await starting
+        except GraphError:  # then there is nothing to end
+            return
+        conversation_id = made["conversation_id"]
+        if self._is_wanted(user_id, conversation_id):
+            return
+        self._warn(f"nobody waits for {conversation_id} any more; ending it")
+        try:
+            await self._graph.end(conversation_id)
+        except GraphError as error:
+            self._warn(f"cannot end {conversation_id}: {error.detail}")
+
+    def _is_wanted(self, user_id: str, conversation_id: str) -> bool:
+        """Whether another request or an open stream shares it."""
+        return (
+            conversation_id in self._given
+            or self._waiting[user_id] > 0
+            or self._streams.anybody_with(user_id, conversation_id)
+        )

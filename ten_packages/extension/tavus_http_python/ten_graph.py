@@ -1,0 +1,82 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The commands of this extension, sent through TEN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ten_runtime import AsyncTenEnv, Cmd, StatusCode
+
+from .graph import GraphError
+
+
+class TenGraph:
+    """A ``Graph`` that is a TEN graph.
+
+    TEN answers every command in the end, if only with "Path timeout." after
+    three minutes; whoever cannot wait so long says so where it calls.
+
+    Args:
+        ten_env: Of the extension that sends.
+    """
+
+    def __init__(self, ten_env: AsyncTenEnv) -> None:
+        self._ten_env = ten_env
+
+    async def start(self, options: Mapping[str, str]) -> dict[str, Any]:
+        made = await self._command("start_conversation", options)
+        if not made.get("conversation_id"):
+            raise GraphError("graph", "start_conversation gave no id")
+        return made
+
+    async def end(self, conversation_id: str) -> None:
+        await self._command(
+            "end_conversation", {"conversation_id": conversation_id}
+        )
+
+    async def joined(self, user_id: str, channel: str) -> None:
+        await self._command("on_user_joined", _who(user_id, channel))
+
+    async def left(self, user_id: str, channel: str) -> None:
+        await self._command("on_user_left", _who(user_id, channel))
+
+    async def _command(
+        self, name: str, properties: Mapping[str, str]
+    ) -> dict[str, Any]:
+        cmd = Cmd.create(name)
+        cmd.set_property_from_json(None, to_json(properties))
+        result, problem = await self._ten_env.send_cmd(cmd)
+        if problem is not None or result is None:
+            raise GraphError(
+                "graph",
+                f"{name} could not be sent: {problem} - connect it to the "
+                "tavus_python node in the graph",
+            )
+        text, problem = result.get_property_to_json(None)
+        answer = json.loads(text) if problem is None and text else {}
+        if result.get_status_code() != StatusCode.OK:
+            raise GraphError(
+                str(answer.get("kind", "graph")),
+                str(answer.get("detail", f"{name} failed without a reason")),
+            )
+        return answer
+
+
+def _who(user_id: str, channel: str) -> dict[str, str]:
+    return {"remote_user_id": user_id, "channel": channel}
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """JSON that TEN's setters take."""
+    return clean(json.dumps(content, ensure_ascii=False))
+
+
+def clean(text: str) -> str:
+    """Without what makes TEN's setters and log calls raise."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")

@@ -1,0 +1,42 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""A simulator whose ledger can be waited for."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tavus_sim import SimReply, SimRequest, Simulator
+
+
+class WatchedSimulator(Simulator):
+    """Wakes those who wait whenever a request has been handled."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._handled = threading.Condition()
+
+    def handle(self, request: SimRequest) -> SimReply:
+        reply = super().handle(request)
+        with self._handled:
+            self._handled.notify_all()
+        return reply
+
+    async def until(
+        self, is_so: Callable[[], bool], timeout_s: float = 10.0
+    ) -> None:
+        """Waits until that is so.
+
+        Raises:
+            AssertionError: It was not in time.
+        """
+
+        def wait() -> bool:
+            with self._handled:
+                return self._handled.wait_for(is_so, timeout_s)
+
+        assert await asyncio.to_thread(wait), self.ledger()

@@ -1,0 +1,329 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The HTTP side without TEN: failures of the graph, the socket and stopping."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from fastapi import FastAPI
+from support.http_node import Browser, Inbox
+from ten_runtime import Cmd, Data
+
+from ten_packages.extension.tavus_http_python.config import (
+    ConfigError,
+    HttpConfig,
+)
+from ten_packages.extension.tavus_http_python.extension import (
+    TavusHttpExtension,
+)
+from ten_packages.extension.tavus_http_python.server import (
+    CannotListenError,
+    HttpServer,
+    listen,
+)
+from ten_packages.extension.tavus_http_python.service import HttpService
+
+
+class ScriptedGraph:
+    """A graph that notes what it hears, and may never answer."""
+
+    def __init__(self) -> None:
+        self.heard = Inbox()
+        self.silent = False
+        self.broken = False
+
+    async def _answer(self, name: str, **content: Any) -> None:
+        self.heard.add((name, content))
+        if self.broken:
+            raise RuntimeError("a bug")
+        if self.silent:
+            await asyncio.Event().wait()
+
+    async def start(self, options: Mapping[str, str]) -> dict[str, Any]:
+        await self._answer("start", **options)
+        return {"conversation_id": "c1", "conversation_url": "https://x/c1"}
+
+    async def end(self, conversation_id: str) -> None:
+        await self._answer("end", conversation_id=conversation_id)
+
+    async def joined(self, user_id: str, channel: str) -> None:
+        await self._answer("joined", user_id=user_id, channel=channel)
+
+    async def left(self, user_id: str, channel: str) -> None:
+        await self._answer("left", user_id=user_id, channel=channel)
+
+
+@asynccontextmanager
+async def serving(
+    graph: ScriptedGraph, log: list[str]
+) -> AsyncIterator[tuple[HttpService, Browser]]:
+    service = HttpService(
+        graph,
+        await listen("127.0.0.1", 0),
+        timeout_s=10,
+        warn=log.append,
+        complain=log.append,
+    )
+    service.start()
+    async with Browser(service.url) as browser:
+        try:
+            yield service, browser
+        finally:
+            await service.stop()
+
+
+async def test_a_join_url_is_the_url_where_none_is_given() -> None:
+    async with serving(ScriptedGraph(), []) as (_, browser):
+        _, reply = await browser.create()
+        assert reply["data"]["join_url"] == "https://x/c1"
+
+
+async def test_a_bug_is_a_500_without_a_trace() -> None:
+    graph, log = ScriptedGraph(), []
+    graph.broken = True
+    async with serving(graph, log) as (_, browser):
+        status, reply = await browser.end("c1")
+        assert (status, reply) == (
+            500,
+            {
+                "code": "3004",
+                "data": {
+                    "kind": "internal",
+                    "detail": "internal error, see the log",
+                },
+                "msg": "internal error, see the log",
+            },
+        )
+    assert log == ["DELETE /api/tavus/conversation/c1: RuntimeError('a bug')"]
+
+
+async def test_stop_ends_the_streams_and_says_who_left() -> None:
+    graph = ScriptedGraph()
+    loop = asyncio.get_running_loop()
+    async with serving(graph, []) as (service, browser):
+        tabs = [await browser.listen(f"u{n}") for n in range(20)]
+        began = loop.time()
+        await service.stop()
+        assert loop.time() - began < 0.6  # about 0.1 s on an idle machine
+        assert [await tab.next() for tab in tabs] == [None] * 20
+        assert {who["user_id"] for who in graph.heard.named("left")} == {
+            f"u{n}" for n in range(20)
+        }
+
+
+async def test_stop_does_not_wait_for_a_silent_graph() -> None:
+    graph = ScriptedGraph()
+    graph.silent = True
+    loop = asyncio.get_running_loop()
+    async with serving(graph, []) as (service, browser):
+        events = await browser.listen("u1")
+        asking = asyncio.create_task(browser.create())
+        gone = asyncio.create_task(browser.create())
+        await graph.heard.get("start", 2)
+        gone.cancel()
+        began = loop.time()
+        await service.stop()
+        assert loop.time() - began < 1.0  # about 0.4 s on an idle machine
+        with pytest.raises(aiohttp.ClientError):
+            await asking
+        assert await events.next() is None
+        left_over = [
+            task
+            for task in asyncio.all_tasks()
+            if "tavus_http_python" in repr(task.get_coro())
+        ]
+        assert left_over == []
+
+
+async def test_a_client_that_goes_within_its_body_harms_nobody() -> None:
+    log: list[str] = []
+    async with serving(ScriptedGraph(), log) as (service, browser):
+        port = int(service.url.rsplit(":", 1)[1])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"POST /api/tavus/conversation/create HTTP/1.1\r\n"
+            b"Host: x\r\nContent-Length: 9\r\n\r\n{"
+        )
+        await writer.drain()
+        await browser.ask("GET", "/health")
+        writer.close()
+        await writer.wait_closed()
+        assert (await browser.ask("GET", "/health"))[0] == 200
+    assert log == []
+
+
+async def test_a_service_may_stop_before_it_started() -> None:
+    sock = await listen("127.0.0.1", 0)
+    service = HttpService(
+        ScriptedGraph(), sock, timeout_s=1, warn=print, complain=print
+    )
+    await service.stop()
+    assert sock.fileno() == -1
+
+
+async def test_a_server_that_fails_says_so_and_exits_nothing() -> None:
+    log: list[str] = []
+    sock = await listen("127.0.0.1", 0)
+    server = HttpServer(FastAPI(), sock, log.append)
+    sock.close()
+    server.start()
+    await server.stop()
+    assert len(log) == 1
+    assert log[0].startswith("the HTTP server failed: OSError(")
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only"
+)
+async def test_a_connection_that_confirms_nothing_dies_after_20_s() -> None:
+    server = await listen("127.0.0.1", 0)
+    with server, socket.create_connection(server.getsockname()):
+        server.setblocking(True)
+        accepted, _ = server.accept()
+        with accepted:
+            assert (
+                accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                == 20_000
+            )
+
+
+@pytest.mark.parametrize("host", ["256.256.256.256", "a" * 64, "192.0.2.1"])
+async def test_a_host_that_is_not_ours_is_explained(host: str) -> None:
+    with pytest.raises(CannotListenError) as caught:
+        await listen(host, 8080)
+    assert str(caught.value).startswith(f"cannot listen on {host} port 8080: ")
+    assert "TAVUS_HTTP_HOST" in str(caught.value)
+
+
+async def test_the_url_of_an_ipv6_address_has_brackets() -> None:
+    try:
+        sock = await listen("::1", 0)
+    except CannotListenError:
+        pytest.skip("this machine has no IPv6")
+    service = HttpService(
+        ScriptedGraph(), sock, timeout_s=1, warn=print, complain=print
+    )
+    assert service.url == f"http://[::1]:{sock.getsockname()[1]}"
+    await service.stop()
+
+
+def test_blank_properties_are_the_defaults() -> None:
+    blank = {"host": " ", "port": "", "request_timeout_s": ""}
+    assert HttpConfig.load(blank) == HttpConfig() == HttpConfig.load({})
+    assert HttpConfig() == HttpConfig("127.0.0.1", 8080, 60.0)
+
+
+def test_numbers_may_be_text_as_from_the_environment() -> None:
+    config = HttpConfig.load({"port": " 9000 ", "request_timeout_s": "2.5"})
+    assert (config.port, config.request_timeout_s) == (9000, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)],
+)
+def test_whether_other_machines_can_connect(host: str, local: bool) -> None:
+    assert HttpConfig.load({"host": host}).is_local is local
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        (
+            {"host": 5},
+            'host: 5 is not text; write an address such as "127.0.0.1"',
+        ),
+        *(
+            (
+                {"port": port},
+                f"port: {shown} is no port; write a whole number from 0 (any "
+                "free port) to 65535",
+            )
+            for port, shown in [
+                ("http", '"http"'),
+                (-1, "-1"),
+                (65536, "65536"),
+                (80.5, "80.5"),
+                (True, "true"),
+                ([80], "[80]"),
+                ("inf", '"inf"'),
+            ]
+        ),
+        *(
+            (
+                {"request_timeout_s": value},
+                f"request_timeout_s: {shown} is no number from 0.1 to 170; "
+                "write seconds (TEN gives up after 180)",
+            )
+            for value, shown in [(0, "0"), (171, "171"), ("nan", '"nan"')]
+        ),
+    ],
+)
+def test_a_bad_property_is_explained(
+    properties: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        HttpConfig.load(properties)
+    assert str(caught.value) == f"tavus_http: {problem}"
+
+
+def test_all_problems_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        HttpConfig.load({"host": 1, "port": "x", "request_timeout_s": -1})
+    assert str(caught.value).count(" | ") == 2
+
+
+class BrokenEnv:
+    """A runtime that fails wherever it is asked."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    async def get_property_to_json(self, _path: str | None) -> Any:
+        raise RuntimeError("the runtime is gone")
+
+    async def return_result(self, _result: object) -> None:
+        raise RuntimeError("the runtime is gone")
+
+    def log_error(self, text: str) -> None:
+        self.log.append(text)
+
+
+async def test_no_callback_lets_an_exception_out() -> None:
+    env: Any = BrokenEnv()
+    extension = TavusHttpExtension("http")
+    await extension.on_init(env)
+    await extension.on_start(env)
+    await extension.on_data(env, Data.create("tavus_event"))
+    await extension.on_cmd(env, Cmd.create("hello"))
+    await extension.on_stop(env)
+    assert env.log == [
+        "on_init: RuntimeError('the runtime is gone')",
+        "on_cmd: RuntimeError('the runtime is gone')",
+    ]
+
+
+async def test_properties_that_cannot_be_read_are_reported() -> None:
+    class ClosedEnv(BrokenEnv):
+        async def get_property_to_json(self, _path: str | None) -> Any:
+            return "", "the TEN is closed"
+
+        async def send_data(self, data: Data) -> None:
+            self.log.append(data.get_name())
+
+    env: Any = ClosedEnv()
+    extension = TavusHttpExtension("http")
+    await extension.on_init(env)
+    await extension.on_start(env)
+    assert env.log == [
+        "tavus_http: properties cannot be read; the TEN is closed",
+        "error",
+    ]
