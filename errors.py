@@ -75,7 +75,8 @@ class TavusError(Exception):
 
     def __str__(self) -> str:
         status = f" (HTTP {self.status})" if self.status else ""
-        return f"{self.message}{status} - {self.hint}"
+        hint = f" - {self.hint}" if self.hint else ""
+        return f"{self.message}{status}{hint}"
 
 
 class TavusAuthError(TavusError):
