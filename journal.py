@@ -18,6 +18,7 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,9 @@ except ImportError:  # Windows: no journal, said once
 
 _SUFFIX = ".journal"
 _COMPACT_BYTES = 1 << 20
+# How long lines may be in the kernel only. A sync under way holds up writes
+# to the same file, and with them a user who waits.
+_SYNC_AFTER_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Journal:
         self._closed = False
         # One thread writes, in the order of the calls; another syncs, so
         # that a slow disk delays no conversation.
+        self._closing = threading.Event()
         self._writer = ThreadPoolExecutor(1, "tavus-journal")
         self._syncer = ThreadPoolExecutor(1, "tavus-journal-sync")
 
@@ -174,7 +179,11 @@ class Journal:
     def _sync(self, file: _File) -> None:
         if not file.sync_pending:
             file.sync_pending = True
-            self._syncer.submit(file.sync)
+            self._syncer.submit(self._sync_soon, file)
+
+    def _sync_soon(self, file: _File) -> None:
+        self._closing.wait(_SYNC_AFTER_S)
+        file.sync()
 
     def _take_orphans(self, base_url: str, account: str) -> list[Entry]:
         taken: list[Entry] = []
@@ -198,6 +207,7 @@ class Journal:
         return taken
 
     def _close(self) -> None:
+        self._closing.set()
         self._syncer.shutdown(wait=True)
         files = set(self._homes.values())
         if self._own:

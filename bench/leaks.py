@@ -1,0 +1,304 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""What is left running, and billed, when things go wrong at Tavus.
+
+Under each fault of the simulator 500 users come and go, with our keeper and
+with two plain aiohttp clients, each in a worker process of its own, against
+a fresh simulator each. When the worker has stopped (or was killed) the fault
+is over, and for ours the next worker starts. Prints a table; exits 1 if ours
+leaves anything running, or runs two conversations for one user at once.
+
+    .venv/bin/python bench/leaks.py [--sessions 500] [--fault NAME]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import signal
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import checkout
+from leaks_worker import CLIENTS, KEY, TIMEOUT_S, Work
+from tavus_sim import SimServer, Simulator
+
+WORKER = checkout.ROOT / "bench" / "leaks_worker.py"
+# Counted again so long after the next worker's process was started, ...
+SWEPT_S = 5.0
+# ... and when its journal is empty: a request that was never answered is
+# looked for by its name for 60 s.
+SETTLED_S = 75.0
+# As TEN's server does after SIGTERM.
+KILL_AFTER_S = 2.0
+LONGEST_S = 180.0
+# More at once would make time-outs of their own on 2 cores.
+JOINS_PER_S = 60
+AT_ONCE = 5
+
+KINDS = (
+    *("drop_before", "drop_after", "error_before", "error_after"),
+    *("hang_before", "hang_after", "truncated", "not_json", "empty", "slow"),
+    *("status 429", "status 503"),
+)
+ON = ("create", "end", "create+end", "create+end+list", "*")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        on: The endpoints that the fault is on, joined by "+".
+        kind: The fault, with its status if it has one; "" for none.
+        death: The signal that the worker gets in the middle, if any.
+    """
+
+    on: str = ""
+    kind: str = ""
+    death: signal.Signals | None = None
+
+    @property
+    def name(self) -> str:
+        fault = f"{self.kind} on {self.on}" if self.kind else "no fault"
+        return f"{fault}, {self.death.name}" if self.death else fault
+
+    def break_things(self, simulator: Simulator) -> None:
+        kind, _, status = self.kind.partition(" ")
+        options: dict[str, float] = {"status": int(status)} if status else {}
+        if kind == "slow":
+            options["delay_ms"] = 2 * TIMEOUT_S * 1000
+        for endpoint in self.on.split("+") if kind else ():
+            simulator.add_fault(
+                endpoint,
+                kind,
+                probability=0.3 if endpoint == "*" else 0.5,
+                **options,
+            )
+
+
+ROWS = [
+    Row(),
+    *(Row(on, kind) for on, kind in itertools.product(ON, KINDS)),
+    Row(death=signal.SIGKILL),
+    Row(death=signal.SIGTERM),
+    Row("create", "hang_after", signal.SIGKILL),
+    Row("create", "hang_after", signal.SIGTERM),
+    Row("end", "hang_before", signal.SIGTERM),
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one row with one client.
+
+    Attributes:
+        served: How many users got a conversation; None if the worker died
+            before it could say.
+        created: How many conversations Tavus made.
+        left_after_5_s: Of those active 5 s after the next worker's start.
+        left: Of those active in the end.
+        second: Users for whom more than one was ever made.
+        two_at_once: Users of whom two were active at the same time.
+    """
+
+    served: int | None
+    created: int
+    left_after_5_s: int
+    left: int
+    second: int
+    two_at_once: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether conversations ran, none was left, and never two at once."""
+        left = self.left_after_5_s or self.left or self.two_at_once
+        return self.created > 0 and not left
+
+
+PLAIN = ("served", "created", "left", "two_at_once")
+OURS = tuple(field.name for field in fields(Outcome))
+
+
+class Bench:
+    """Runs rows, some at the same time.
+
+    Args:
+        sessions: How many users come in each.
+    """
+
+    def __init__(self, sessions: int) -> None:
+        self._sessions = sessions
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self, row: Row, client: str) -> Outcome:
+        """One row with one client."""
+        simulator = Simulator(api_key=KEY, seed=ROWS.index(row))
+        with tempfile.TemporaryDirectory(prefix="bench-leaks-") as folder:
+            async with SimServer(simulator) as server:
+                work = Work(
+                    client=client,
+                    base_url=server.base_url,
+                    journal_dir=folder,
+                    sessions=self._sessions,
+                    ramp_s=self._sessions / JOINS_PER_S,
+                    seed=ROWS.index(row),
+                    nobody_leaves=row.death is not None,
+                )
+                async with contextlib.AsyncExitStack() as stack:
+                    async with self._slots:
+                        row.break_things(simulator)
+                        served = await self._work(work, row, simulator)
+                        simulator.clear_faults()
+                        if client == "ours":
+                            next_worker = _worker(replace(work, sessions=0))
+                            await stack.enter_async_context(next_worker)
+                            await asyncio.sleep(SWEPT_S)
+                    left_after_5_s = len(simulator.active)
+                    await _until(lambda: not any(Path(folder).iterdir()))
+                return _outcome(simulator, served, left_after_5_s)
+
+    async def _work(
+        self, work: Work, row: Row, simulator: Simulator
+    ) -> int | None:
+        async with _worker(work, row.death) as process:
+            if row.death:
+                half = self._sessions // 2
+                await _until(
+                    lambda: simulator.ledger()["requests"]["create"] >= half
+                )
+                process.send_signal(row.death)
+                try:
+                    await asyncio.wait_for(process.wait(), KILL_AFTER_S)
+                except asyncio.TimeoutError:
+                    process.kill()
+            said, _ = await asyncio.wait_for(process.communicate(), LONGEST_S)
+        return json.loads(said)["served"] if said else None
+
+
+@contextlib.asynccontextmanager
+async def _worker(
+    work: Work, death: signal.Signals | None = None
+) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(WORKER),
+        json.dumps(asdict(work)),
+        stdout=PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+    # A worker that failed left nothing because it made nothing.
+    if process.returncode and not death:
+        raise RuntimeError(f"a worker failed: {work}")
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SETTLED_S
+    # Another process sets no event.
+    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+
+
+def _outcome(
+    simulator: Simulator, served: int | None, left_after_5_s: int
+) -> Outcome:
+    ledger = simulator.ledger()
+    lives: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for entry in ledger["conversations"]:
+        made = simulator.conversation(entry["conversation_id"])
+        ended_at = float("inf") if made.ended_at is None else made.ended_at
+        lives[made.request.get("custom_greeting", "")].append(
+            (made.created_at, ended_at)
+        )
+    return Outcome(
+        served=served,
+        created=ledger["created"],
+        left_after_5_s=left_after_5_s,
+        left=ledger["active"],
+        # Nobody asked for one without a greeting: it is always too many.
+        second=sum(len(spans) > bool(who) for who, spans in lives.items()),
+        two_at_once=sum(_overlap(spans) for spans in lives.values()),
+    )
+
+
+def _overlap(spans: list[tuple[float, float]]) -> bool:
+    return any(
+        later[0] < earlier[1]
+        for earlier, later in itertools.pairwise(sorted(spans))
+    )
+
+
+def _table(outcomes: dict[tuple[Row, str], Outcome], rows: list[Row]) -> str:
+    """Markdown: a line for each fault, and the sums."""
+    head = ["fault"]
+    lines = [[row.name] for row in rows]
+    sums = ["all"]
+    for client in CLIENTS:
+        for column in OURS if client == "ours" else PLAIN:
+            head.append(f"{client}: {column.replace('_', ' ')}")
+            values = [getattr(outcomes[row, client], column) for row in rows]
+            for line, value in zip(lines, values, strict=True):
+                line.append("-" if value is None else str(value))
+            sums.append(str(sum(value or 0 for value in values)))
+    rule = ["---", *["--:"] * (len(head) - 1)]
+    return "\n".join(
+        f"| {' | '.join(cells)} |" for cells in (head, rule, *lines, sums)
+    )
+
+
+async def measure(rows: list[Row], sessions: int) -> bool:
+    """Runs the rows and prints the table; whether ours left nothing."""
+    # The simulator's server reports each answer that came too late.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    bench = Bench(sessions)
+    outcomes: dict[tuple[Row, str], Outcome] = {}
+    began = time.monotonic()
+
+    async def one(row: Row, client: str) -> None:
+        outcomes[row, client] = outcome = await bench.run(row, client)
+        at_s = time.monotonic() - began
+        print(f"{at_s:6.1f} s  {row.name}  {client}: {outcome}", flush=True)
+
+    await asyncio.gather(
+        *(one(*job) for job in itertools.product(rows, CLIENTS))
+    )
+    print(_table(outcomes, rows))
+    bad = [row.name for row in rows if not outcomes[row, "ours"].is_good]
+    print(f"ours fails: {'; '.join(bad)}" if bad else "ours leaves nothing: ok")
+    return not bad
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument(
+        "--fault", default="", help="only rows with this in their name"
+    )
+    args = parser.parse_args()
+    rows = [row for row in ROWS if args.fault in row.name]
+    if not rows:
+        parser.error(f"no row has {args.fault!r} in its name")
+    return 0 if asyncio.run(measure(rows, args.sessions)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
