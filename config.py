@@ -254,7 +254,8 @@ class TavusConfig(Section):
         if self.callback_url:
             parts = urlsplit(self.callback_url)
             host = parts.netloc.rsplit("@")[-1]
-            values["callback_url"] = f"{parts.scheme}://{host}{parts.path}"
+            # Its path may be the secret that tells Tavus from others.
+            values["callback_url"] = f"{parts.scheme}://{host}/***"
         log = {"tavus_api_key": mask(key)} | {
             name: redact_value(value, key, name=name)
             for name, value in values.items()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .config import StartOptions, TavusConfig
-from .creation import Creator
+from .creation import NO_OPTIONS, Creator
 from .errors import TavusCancelledError, TavusError
 from .events import Created, Ended, Event, Failed, Reported
 from .journal import Entry, Journal
@@ -62,6 +62,7 @@ class _Running:
     poll_at: float
     events_seen: int = 0
     times_unknown: int = 0
+    ending: bool = False
 
 
 class ConversationDriver:
@@ -84,7 +85,7 @@ class ConversationDriver:
         self._user_id = user_id
         self._channel = ""
         self._presence = Presence()
-        self._options = StartOptions()
+        self._options = NO_OPTIONS
         self._wanted = False
         self._reason = ""
         self._leave_at: float | None = None
@@ -117,25 +118,35 @@ class ConversationDriver:
         self._leave_at = self._now() + grace_s
         self._kick()
 
-    async def start(self, options: StartOptions) -> Conversation:
+    def start(self, options: StartOptions) -> asyncio.Future[Conversation]:
         """Starts it, or joins the one that runs.
 
-        Raises:
-            TavusError: It could not be started.
+        Returns:
+            A future of the conversation, or of the TavusError instead.
         """
         self._channel = options.channel or self._channel
         self._leave_at = None
         self._start_at = 0.0
-        if self._running and self._wanted and not self._ends:
-            return self._running.conversation
+        running = self._running
+        if running and self._wanted and not (self._ends or running.ending):
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_result(running.conversation)
+            return answer
         self._options = options
         self._wanted = True
-        return await self._ask(self._starts)
+        return self._ask(self._starts)
 
     def end(self, reason: str) -> asyncio.Future[None]:
         """Ends it; the future is done when it is really over."""
         self._unwant(reason)
         return self._ask(self._ends)
+
+    def give_up(self) -> None:
+        """A start waits no longer: without a user, nobody wants it."""
+        waits = any(not start.done() for start in self._starts)
+        if not waits and not self._presence.anybody:
+            self._unwant("cancelled")
+            self._kick()
 
     def stop(self) -> asyncio.Task[None] | None:
         """Ends it for good; returns the task to wait for, if any."""
@@ -170,6 +181,7 @@ class ConversationDriver:
             if running is None and not self._unresolved:
                 self._answer_ends()
                 if not self._wanted:
+                    self._options = NO_OPTIONS
                     self.abandon(TavusCancelledError("it was ended"))
                     return
                 if now >= self._start_at:
@@ -202,7 +214,7 @@ class ConversationDriver:
         poll_s = parts.config.status_poll_s or _NEVER
         self._running = _Running(entry, made, now, now + poll_s)
         if not (self._ends and self._wanted):
-            self._options = StartOptions()
+            self._options = NO_OPTIONS
             for start in _drain(self._starts):
                 start.set_result(made)
         create_ms = round((now - began) * 1000, 1)
@@ -231,10 +243,12 @@ class ConversationDriver:
         else:
             self._wanted = False
             self._failures = 0
+            self._options = NO_OPTIONS
         await parts.emit(Failed(error, self._user_id, self._channel))
 
     async def _end(self, running: _Running) -> None:
         reason = self._reason
+        running.ending = True
         ended_by_us = await asyncio.shield(
             self._parts.reaper.end(running.entry)
         )
@@ -280,6 +294,8 @@ class ConversationDriver:
             )
         if seen.status == "ended":
             await self._ended_there(running, seen.shutdown_reason or "tavus")
+        elif seen.status == "error":
+            self._unwant("error")
 
     async def _ended_there(self, running: _Running, reason: str) -> None:
         # Users may still be here, but what they see is a call that ended:

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,16 +19,19 @@ from .config import StartOptions, TavusConfig
 from .errors import TavusError
 from .journal import Entry, Journal
 from .personas import PersonaKeeper
-from .reaper import Reaper
+from .reaper import SETTLE_S, Reaper
 from .tavus_client import Conversation, TavusClient
 
 # When to look for the name after an answer that may or may not mean that
 # Tavus has acted, seconds after the answer. A 5xx from Tavus itself has
 # acted or never will; behind a gateway or a time-out it may still be at it.
 _LOOK_AFTER_ANSWER_S = (0.0, 0.5, 1.5)
-_LOOK_AFTER_SILENCE_S = (0.0, 0.5, 1.5, 4.0, 10.0)
+_LOOK_AFTER_SILENCE_S = (0.0, 0.5, 1.5, 3.0, 6.0)
 _MAX_POSTS = 3
 _SLOT_FREED_S = 1.5
+_LOOK_EVERY_S = 3.0
+# What a join asks for; also known as this very object.
+NO_OPTIONS = StartOptions()
 
 
 class Creator:
@@ -59,6 +62,11 @@ class Creator:
         self._account = account
         self._log = log
         self.personas = PersonaKeeper(config, client, log)
+        # An intent that is on disk before anybody needs it.
+        self._spare: tuple[Entry, dict[str, Any] | None] | None = None
+        self._spare_due: asyncio.TimerHandle | None = None
+        self._spare_task: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def create(
         self,
@@ -91,11 +99,9 @@ class Creator:
         posts = 0
         while True:
             posts += 1
-            entry = self._new_entry()
-            body = self._config.conversation_body(
-                entry.name, options, persona_id=persona_id
-            )
-            await self._journal.want(entry)
+            entry, body = await self._intent()
+            if body is None or options is not NO_OPTIONS:
+                body = self._body(entry, options, persona_id)
             try:
                 made = await self._client.create_conversation(body)
             except TavusError as error:
@@ -107,7 +113,7 @@ class Creator:
                         continue
                     raise
                 found = await self._look_for(
-                    entry, error, _is_private(body), unresolved
+                    entry, error, _is_private(body), still_wanted, unresolved
                 )
                 if found is None:
                     if posts < _MAX_POSTS and still_wanted():
@@ -117,14 +123,60 @@ class Creator:
             self._journal.got(entry.name, made.conversation_id)
             return replace(entry, conversation_id=made.conversation_id), made
 
-    def _new_entry(self) -> Entry:
+    def prepare(self) -> None:
+        """Writes the next intent ahead, for a user who need not wait then."""
+        self._spare_due = None
+        if not (self._spare or self._spare_task or self._closed):
+            self._spare_task = asyncio.create_task(self._write_spare())
+
+    async def close(self, timeout_s: float) -> None:
+        """Takes back the intent that nobody needed.
+
+        Args:
+            timeout_s: How long to wait for a disk that hangs.
+        """
+        self._closed = True
+        if self._spare_due is not None:
+            self._spare_due.cancel()
+        if self._spare_task is not None:
+            await asyncio.wait([self._spare_task], timeout=timeout_s)
+        if self._spare is not None:
+            self._journal.over(self._spare[0].name)
+
+    async def _write_spare(self) -> None:
+        entry = await self._write_intent()
+        persona_id = self.personas.persona_id
+        known = bool(persona_id) or not self._config.auto_create_persona
+        body = self._body(entry, NO_OPTIONS, persona_id) if known else None
+        self._spare = entry, body
+        self._spare_task = None
+
+    async def _intent(self) -> tuple[Entry, dict[str, Any] | None]:
+        """An entry that is on disk, for one request, and its usual body."""
+        spare, self._spare = self._spare, None
+        if self._spare_due is None and not self._closed:
+            # Written while Tavus works on this one: call_soon would come
+            # before the request goes out.
+            loop = asyncio.get_running_loop()
+            self._spare_due = loop.call_later(0.0, self.prepare)
+        return spare or (await self._write_intent(), None)
+
+    async def _write_intent(self) -> Entry:
         # A name of its own for each request: a late conversation can never
         # be taken for the one that replaced it.
-        return Entry(
+        entry = Entry(
             name=f"{self._config.conversation_name}-{secrets.token_hex(8)}",
             base_url=self._config.base_url,
             account=self._account,
-            wanted_at=time.time(),
+        )
+        await self._journal.want(entry)
+        return entry
+
+    def _body(
+        self, entry: Entry, options: StartOptions, persona_id: str
+    ) -> dict[str, Any]:
+        return self._config.conversation_body(
+            entry.name, options, persona_id=persona_id
         )
 
     async def _free_a_slot(self, error: TavusError) -> None:
@@ -139,6 +191,7 @@ class Creator:
         entry: Entry,
         error: TavusError,
         private: bool,
+        still_wanted: Callable[[], bool],
         unresolved: Callable[[asyncio.Task[bool]], None],
     ) -> Conversation | None:
         """What the request made after all.
@@ -155,7 +208,10 @@ class Creator:
         looks = _LOOK_AFTER_ANSWER_S if answered else _LOOK_AFTER_SILENCE_S
         waited_s = 0.0
         known = False
-        for at_s in looks:
+        for at_s in itertools.chain(looks, itertools.count(9.0, _LOOK_EVERY_S)):
+            enough = known or at_s > SETTLE_S or not still_wanted()
+            if at_s > looks[-1] and enough:
+                break
             await asyncio.sleep(at_s - waited_s)
             waited_s = at_s
             try:

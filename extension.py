@@ -157,10 +157,14 @@ class TavusExtension(AsyncExtension):
         if name == "on_user_joined":
             if keeper is not None:
                 keeper.user_joined(user_id, channel or self._channel)
+                # The request goes out before the answer is made up.
+                await asyncio.sleep(0)
             return {}
         if name == "on_user_left":
             if keeper is not None:
                 keeper.user_left(user_id)
+            return {}
+        if name == "flush":  # for echo transports; Daily interrupts itself
             return {}
         if keeper is None:
             raise self._problem or TavusError("the extension is not ready")
@@ -195,6 +199,8 @@ class TavusExtension(AsyncExtension):
                 event, config.transport, config.playground_action
             ):
                 await _send(ten_env, message)
+                # The URL arrives before the rest of it is made up.
+                await asyncio.sleep(0)
         except Exception as problem:  # pylint: disable=broad-except
             # A graph that cannot hear us is no reason to end a call.
             ten_env.log_error(_clean(f"cannot tell the graph: {problem!r}"))

@@ -36,6 +36,10 @@ _COMPACT_BYTES = 1 << 20
 # How long lines may be in the kernel only. A sync under way holds up writes
 # to the same file, and with them a user who waits.
 _SYNC_AFTER_S = 1.0
+# After which a disk counts as broken, and nobody waits for it.
+_DISK_S = 2.0
+# How long an id may wait, until the user has the URL.
+_NOTE_AFTER_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,12 @@ class Entry:
         name: The unique ``conversation_name`` sent with the request.
         base_url: The API it was asked of.
         account: A fingerprint of the key, never the key.
-        wanted_at: When the request was about to be sent, Unix seconds.
         conversation_id: Tavus's id, empty until (unless) it arrived.
     """
 
     name: str
     base_url: str
     account: str
-    wanted_at: float
     conversation_id: str = ""
 
 
@@ -83,11 +85,16 @@ class Journal:
 
     async def want(self, entry: Entry) -> None:
         """Writes the intent; returns when the kernel has it."""
-        await self._run(self._add, entry)
+        try:
+            await asyncio.wait_for(self._run(self._add, entry), _DISK_S)
+        except asyncio.TimeoutError:
+            self._warn("the disk does not answer")
 
     def got(self, name: str, conversation_id: str) -> None:
-        """Notes the id; in the background, since the name is on disk."""
-        self._later(self._note_id, name, conversation_id)
+        """Notes the id; a moment later, since the name is on disk."""
+        asyncio.get_running_loop().call_later(
+            _NOTE_AFTER_S, self._later, self._note_id, name, conversation_id
+        )
 
     def over(self, name: str) -> None:
         """Removes an entry: the conversation is confirmed to be over."""
@@ -104,11 +111,17 @@ class Journal:
         """
         return await self._run(self._take_orphans, base_url, account)
 
-    async def close(self) -> None:
-        """Lets go of all files; what is still open stays on disk."""
+    async def close(self, timeout_s: float = _DISK_S) -> None:
+        """Lets go of all files; what is still open stays on disk.
+
+        Args:
+            timeout_s: How long to wait for a disk that hangs.
+        """
         if self._closed:
             return
-        await self._run(self._close)
+        closing = self._run(self._close)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(closing, timeout_s)
         self._closed = True
         self._writer.shutdown(wait=False)
 
@@ -130,16 +143,19 @@ class Journal:
         try:
             return do(*args)
         except OSError as error:
-            if not self._warned:
-                self._warned = True
-                self._log.warning(
-                    "journal: %s cannot be used (%s): conversations that a "
-                    "killed process leaves open end by Tavus's timers only; "
-                    "set journal_dir to a folder that can be written",
-                    self._directory,
-                    error.strerror or error,
-                )
+            self._warn(str(error.strerror or error))
             return []
+
+    def _warn(self, why: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self._log.warning(
+                "journal: %s cannot be used (%s): conversations that a "
+                "killed process leaves open end by Tavus's timers only; "
+                "set journal_dir to a folder that can be written",
+                self._directory,
+                why,
+            )
 
     def _add(self, entry: Entry) -> None:
         if self._own is None:
@@ -208,7 +224,7 @@ class Journal:
 
     def _close(self) -> None:
         self._closing.set()
-        self._syncer.shutdown(wait=True)
+        self._syncer.shutdown(wait=False)
         files = set(self._homes.values())
         if self._own:
             files.add(self._own)
@@ -237,8 +253,13 @@ class _File:
         # Locked before it has the name that sweeping processes look for.
         fresh = path.with_suffix(".new")
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fresh.rename(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fresh.rename(path)
+        except OSError:  # a file system without locks
+            os.close(fd)
+            fresh.unlink(missing_ok=True)
+            raise
         return cls(path, fd)
 
     @classmethod
@@ -274,7 +295,6 @@ class _File:
                 name=str(record["name"]),
                 base_url=str(record["base_url"]),
                 account=str(record["account"]),
-                wanted_at=float(record["wanted_at"]),
                 conversation_id=str(record["conversation_id"]),
             )
         except (ValueError, TypeError, KeyError):
@@ -311,5 +331,10 @@ class _File:
     def close(self) -> None:
         """Drops the lock, and the file too when nothing is open in it."""
         if not self.entries:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # then an empty file stays
+                self.path.unlink()
+        if fcntl is not None:
+            # Closing alone would keep it locked while a sync is under way.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self.fd, fcntl.LOCK_UN)
         os.close(self.fd)

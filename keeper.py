@@ -15,12 +15,20 @@ from collections.abc import Awaitable, Callable
 from .config import StartOptions, TavusConfig
 from .conversation import ConversationDriver, Parts
 from .creation import Creator
-from .errors import TavusError, TavusNotFoundError, TavusStoppingError
+from .errors import (
+    TavusError,
+    TavusNotFoundError,
+    TavusStoppingError,
+    TavusTimeoutError,
+)
 from .events import Event
 from .journal import Journal
 from .reaper import Reaper
 from .tavus_client import Conversation, TavusClient
 
+# TEN answers a command by itself after 180 s, and would not hear of what
+# comes later.
+_ANSWER_S = 150.0
 # Of the time to stop: what closing sockets and files may need.
 _CLOSE_S = 0.15
 
@@ -59,6 +67,7 @@ class ConversationKeeper:
     def open(self) -> None:
         """Starts to end what dead workers left, and warms up, behind."""
         if not self._stopping:
+            self._parts.creator.prepare()
             self._background = [
                 asyncio.create_task(self._parts.reaper.sweep_forever()),
                 asyncio.create_task(self._warm_up()),
@@ -88,7 +97,15 @@ class ConversationKeeper:
         """
         if self._stopping:
             raise TavusStoppingError("the extension is stopping")
-        return await self._driver(options.remote_user_id).start(options)
+        driver = self._driver(options.remote_user_id)
+        try:
+            return await asyncio.wait_for(driver.start(options), _ANSWER_S)
+        except asyncio.TimeoutError:
+            driver.give_up()
+            raise TavusTimeoutError(
+                f"no conversation within {_ANSWER_S:g} s",
+                hint="should it still come, it is ended; start it again",
+            ) from None
 
     async def end(
         self, conversation_id: str = "", user_id: str = ""
@@ -104,8 +121,9 @@ class ConversationKeeper:
 
         Raises:
             TavusNotFoundError: The one named does not run here.
-            TavusError: The extension stops before the end was confirmed;
-                the next start sees to it.
+            TavusTimeoutError: Tavus has not confirmed it; it is still tried.
+            TavusStoppingError: Nor had it before the extension stopped; the
+                next start sees to it.
         """
         only = self._key(user_id)
         chosen = [
@@ -121,7 +139,14 @@ class ConversationKeeper:
         ids = [d.conversation_id for d in chosen if d.conversation_id]
         if self._stopping:
             raise TavusStoppingError("the extension is stopping")
-        await asyncio.gather(*(d.end("end_conversation") for d in chosen))
+        ends = [driver.end("end_conversation") for driver in chosen]
+        try:
+            await asyncio.wait_for(asyncio.gather(*ends), _ANSWER_S)
+        except asyncio.TimeoutError:
+            raise TavusTimeoutError(
+                f"Tavus has not confirmed the end within {_ANSWER_S:g} s",
+                hint="it is still being tried",
+            ) from None
         return ids
 
     async def close(self) -> None:
@@ -150,8 +175,9 @@ class ConversationKeeper:
         )
         for driver in drivers:
             driver.abandon(TavusStoppingError("the extension is stopping"))
+        await parts.creator.close(_CLOSE_S)
         await parts.reaper.close()
-        await parts.journal.close()
+        await parts.journal.close(_CLOSE_S)
         await parts.client.close()
 
     def _key(self, user_id: str) -> str:

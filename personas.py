@@ -20,6 +20,9 @@ class PersonaKeeper:
 
     The name carries a hash of the content, so the same description is the
     same persona on every host and at every boot, and a changed one is new.
+
+    Attributes:
+        persona_id: Its id, empty until it is known.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class PersonaKeeper:
         self._client = client
         self._log = log
         self._lock = asyncio.Lock()
-        self._persona_id = ""
+        self.persona_id = ""
 
     async def ensure(self) -> str:
         """The id of the persona.
@@ -43,9 +46,9 @@ class PersonaKeeper:
         if not self._config.auto_create_persona:
             return ""
         async with self._lock:
-            if not self._persona_id:
-                self._persona_id = await self._find_or_make()
-            return self._persona_id
+            if not self.persona_id:
+                self.persona_id = await self._find_or_make()
+            return self.persona_id
 
     async def _find_or_make(self) -> str:
         body = self._config.persona_body()

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from .errors import TavusError
 from .journal import Entry, Journal
 from .tavus_client import Conversation, TavusClient
 
-# How long after a request a conversation of its name may still appear.
+# How long a conversation may still appear under a name.
 SETTLE_S = 60.0
 # Dead workers are looked for at start and then at this pace.
 SWEEP_EVERY_S = 30.0
+_SETTLE_STEP_S = 0.1
 _FIRST_RETRY_S = 0.25
 _LAST_RETRY_S = 3.0
 _REFUSED_RETRY_S = 30.0
@@ -49,6 +49,8 @@ class Reaper:
         self._base_url = base_url
         self._log = log
         self._ending: dict[str, asyncio.Task[bool]] = {}
+        # Names under which there was nothing, so far.
+        self._watched: set[str] = set()
         self._listing: asyncio.Task[dict[str, list[Conversation]]] | None = None
         self._next_listing: (
             asyncio.Task[dict[str, list[Conversation]]] | None
@@ -58,8 +60,7 @@ class Reaper:
         """Ends one conversation, however long it takes.
 
         Args:
-            entry: Without an id it is looked for by its name until SETTLE_S
-                after it was wanted.
+            entry: Without an id it is looked for by its name, for SETTLE_S.
 
         Returns:
             The task that does it, the same one for the same name. Its
@@ -75,6 +76,7 @@ class Reaper:
 
     def _ended(self, entry: Entry, task: asyncio.Task[bool]) -> None:
         del self._ending[entry.name]
+        self._watched.discard(entry.name)
         if not task.cancelled() and (error := task.exception()):
             self._log.error("cannot end %s: %r", entry.name, error)
 
@@ -100,9 +102,19 @@ class Reaper:
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def settle(self, timeout_s: float) -> None:
-        """Waits until nothing is left to end, or the time is over."""
-        if self._ending:
-            await asyncio.wait(self._ending.values(), timeout=timeout_s)
+        """Waits until nothing known is left to end, or the time is over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while (left_s := deadline - loop.time()) > 0:
+            busy = [
+                task
+                for name, task in self._ending.items()
+                if name not in self._watched
+            ]
+            if not busy:
+                return
+            # A name can turn out to be watched only while we wait.
+            await asyncio.wait(busy, timeout=min(left_s, _SETTLE_STEP_S))
 
     async def find(self, name: str) -> list[Conversation]:
         """The active conversations of that name, asked after this call.
@@ -137,10 +149,13 @@ class Reaper:
         if running is not None:
             await asyncio.wait([running])
         self._listing, self._next_listing = self._next_listing, None
-        by_name: dict[str, list[Conversation]] = {}
-        async for found in self._client.list_conversations(status="active"):
-            by_name.setdefault(found.conversation_name, []).append(found)
-        return by_name
+        by_name: dict[str, dict[str, Conversation]] = {}
+        # What ends while pages are read moves the rest across them.
+        for _ in range(2 if self._ending else 1):
+            async for found in self._client.list_conversations(status="active"):
+                same_name = by_name.setdefault(found.conversation_name, {})
+                same_name[found.conversation_id] = found
+        return {name: [*found.values()] for name, found in by_name.items()}
 
     async def _end_until_over(self, entry: Entry) -> bool:
         began = asyncio.get_running_loop().time()
@@ -158,10 +173,10 @@ class Reaper:
                     longest_s = _REFUSED_RETRY_S
             else:
                 looked_s = asyncio.get_running_loop().time() - began
-                age_s = max(looked_s, time.time() - entry.wanted_at)
-                if found or age_s > SETTLE_S:
+                if found or looked_s > SETTLE_S:
                     self._journal.over(entry.name)
                     return ended
+                self._watched.add(entry.name)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, longest_s)
 

@@ -41,7 +41,8 @@ _MAX_PAUSE_S = 10.0
 # Below the 60 s after which common load balancers close an idle connection.
 _KEEPALIVE_S = 45.0
 _CLOSE_S = 1.0
-_MAX_CONNECTIONS = 100
+_MAX_CREATES = 100
+_MAX_OTHERS = 100
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _JSON_HEADERS = {"Content-Type": "application/json"}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -79,8 +80,10 @@ class TavusHttp:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, sock_connect=self._connect_timeout_s
         )
-        # Who waits for a connection waits here, where no time-out counts.
-        self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
+        # Who waits for a connection waits here, where no time-out counts,
+        # and creates that hang keep nobody from ending.
+        self._creates = asyncio.Semaphore(_MAX_CREATES)
+        self._others = asyncio.Semaphore(_MAX_OTHERS)
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._session: aiohttp.ClientSession | None = None
@@ -182,7 +185,8 @@ class TavusHttp:
         query: dict[str, str] | None,
         data: bytes | None,
     ) -> T:
-        async with self._free:
+        creates = method == "POST" and not path.endswith("/end")
+        async with self._creates if creates else self._others:
             reply = await self._send(method, path, query=query, body=data)
         # 304 is Tavus's answer to a PATCH that changes nothing.
         if 200 <= reply.status < 300 or (
@@ -235,7 +239,10 @@ class TavusHttp:
         if isinstance(outcome, TavusError):
             # Raised out here because aiohttp's error, as its context, can
             # hold the request's headers, and those the key.
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                outcome.__context__ = None  # Python 3.10 sets it all the same
         return outcome
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -250,7 +257,7 @@ class TavusHttp:
             self._proxy = _proxy_for(URL(self._base_url))
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=_MAX_CONNECTIONS,
+                    limit=_MAX_CREATES + _MAX_OTHERS,
                     keepalive_timeout=_KEEPALIVE_S,
                     resolver=_Resolver(self._connect_timeout_s),
                 ),

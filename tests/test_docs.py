@@ -7,6 +7,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from support.places import ROOT
@@ -31,11 +32,13 @@ def test_every_message_and_its_properties_are_in_a_table(kind: str) -> None:
         row = rows(README)[message["name"]]
         if message["name"] in ("error", "metrics", "message"):
             continue  # TEN's own; the table names their models
-        names = set(message["property"]["properties"])
-        result = message.get("result", {"property": {"properties": {}}})
-        names |= set(result["property"]["properties"])
+        names = _properties(message) | _properties(message.get("result", {}))
         for name in names:
             assert f"`{name}`" in row
+
+
+def _properties(schema: dict[str, Any]) -> set[str]:
+    return set(schema.get("property", {}).get("properties", {}))
 
 
 def test_every_kind_of_error_is_in_a_table() -> None:

@@ -31,13 +31,14 @@ from ten_packages.extension.tavus_python.journal import Entry, Journal
 
 async def main():
     journal = Journal(Path(sys.argv[1]), logging.Logger("worker"))
-    entry = Entry("ten-1", sys.argv[2], sys.argv[3], 1.0)
+    entry = Entry("ten-1", sys.argv[2], sys.argv[3])
     await journal.want(entry)
     journal.got("ten-1", "c1")
-    await journal.want(Entry("ten-2", sys.argv[2], sys.argv[3], 2.0))
-    await journal.want(Entry("ten-3", sys.argv[2], sys.argv[3], 3.0))
+    await journal.want(Entry("ten-2", sys.argv[2], sys.argv[3]))
+    await journal.want(Entry("ten-3", sys.argv[2], sys.argv[3]))
     journal.over("ten-3")
-    await journal.want(Entry("ten-4", sys.argv[2], "another account", 4.0))
+    await journal.want(Entry("ten-4", sys.argv[2], "another account"))
+    await asyncio.sleep(0.2)  # ids are noted a moment later
     print("written", flush=True)
     await asyncio.Event().wait()
 
@@ -46,7 +47,7 @@ asyncio.run(main())
 
 
 def entry(name: str, account: str = ACCOUNT) -> Entry:
-    return Entry(name, BASE, account, wanted_at=1.0)
+    return Entry(name, BASE, account)
 
 
 def worker(folder: Path) -> subprocess.Popen[str]:
@@ -73,8 +74,8 @@ async def test_a_killed_process_leaves_what_it_had_open(
     journal = Journal(tmp_path, LOG)
     left = await journal.orphans(BASE, ACCOUNT)
     assert left == [
-        Entry("ten-1", BASE, ACCOUNT, 1.0, "c1"),
-        Entry("ten-2", BASE, ACCOUNT, 2.0, ""),
+        Entry("ten-1", BASE, ACCOUNT, "c1"),
+        Entry("ten-2", BASE, ACCOUNT, ""),
     ]
     assert await journal.orphans(BASE, ACCOUNT) == []
     await journal.close()
@@ -141,7 +142,6 @@ async def test_the_key_is_not_in_the_file_and_the_file_is_ours_alone(
         "name",
         "base_url",
         "account",
-        "wanted_at",
         "conversation_id",
     }
     await journal.close()
@@ -151,7 +151,7 @@ async def test_torn_and_foreign_lines_spoil_nothing(tmp_path: Path) -> None:
     good = json.dumps(entry("ten-1").__dict__)
     (tmp_path / "1-x.journal").write_text(
         f'{{"name": "ten-0", "ba\n{good}\n[1]\n"x"\n{{"over": []}}\n\xff\n'
-        '{"name": "n", "base_url": 1, "account": 2, "wanted_at": "soon"}\n'
+        '{"name": "n", "base_url": 1, "account": 2}\n'
         '{"name": "ten-5"',
         encoding="latin-1",
     )
@@ -220,6 +220,7 @@ async def test_news_of_what_is_not_open_changes_nothing(
     journal.got("ten-0", "c0")
     await journal.want(entry("ten-1"))
     journal.got("ten-1", "c1")
+    await asyncio.sleep(0.2)  # ids are noted a moment later
     await journal.close()
     following = Journal(tmp_path, LOG)
     left = await following.orphans(BASE, ACCOUNT)
@@ -244,3 +245,35 @@ async def test_where_there_are_no_locks_it_warns_once(
     await journal.close()
     assert len(caplog.records) == 1
     assert "no flock" in caplog.records[0].getMessage()
+
+
+async def test_a_file_system_without_locks_costs_no_file_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(journal_module.fcntl, "flock", refuse)
+    journal = Journal(tmp_path, LOG)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(5):
+        await journal.want(entry(f"ten-{number}"))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert list(tmp_path.iterdir()) == []
+    await journal.close()
+
+
+async def test_a_file_that_cannot_be_removed_keeps_no_other_from_being_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "2-empty.journal").touch()
+    kill(worker(tmp_path))
+
+    def refuse(_: Path) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    journal = Journal(tmp_path, LOG)
+    left = await journal.orphans(BASE, ACCOUNT)
+    assert [one.name for one in left] == ["ten-1", "ten-2"]
+    await journal.close()

@@ -17,6 +17,7 @@ from ten_packages.extension.tavus_python.errors import (
     TavusCancelledError,
     TavusError,
     TavusNotFoundError,
+    TavusTimeoutError,
 )
 from ten_packages.extension.tavus_python.events import (
     Created,
@@ -315,6 +316,95 @@ def test_end_and_start_where_nothing_runs_start_one(tmp_path: Path) -> None:
         )
         assert ended == []
         assert kept.simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_start_while_it_ends_gets_another(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(latency_ms=1000), leave_grace_ms=0)
+        kept.keeper.user_joined("u1")
+        first = await kept.heard(Created)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(0.5)
+        kept.keeper.user_joined("u1")
+        made = await kept.keeper.start(StartOptions())
+        assert made != first.conversation
+        assert kept.simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["refused", "ended"])
+def test_what_one_start_asked_for_is_not_given_to_the_next(
+    tmp_path: Path, how: str
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), auto_start=False)
+        kept.keeper.user_joined("u1")
+        bad = StartOptions.load({"persona_id": "p000000", "language": "de"})
+        ends = [kept.keeper.end()] if how == "ended" else []
+        answers = await asyncio.gather(
+            kept.keeper.start(bad), *ends, return_exceptions=True
+        )
+        assert isinstance(answers[0], TavusError)
+        made = await kept.keeper.start(StartOptions())
+        asked = kept.simulator.conversation(made.conversation_id).request
+        assert "language" not in asked["properties"]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_start_is_answered_before_ten_gives_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "hang_after", count=1)
+        simulator.add_fault("list", "hang_before", count=9)
+        kept = Kept(tmp_path, simulator)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(TavusTimeoutError, match="no conversation within"):
+            await kept.keeper.start(StartOptions())
+        assert asyncio.get_running_loop().time() - began <= 150
+        with pytest.raises(TavusTimeoutError, match="not confirmed the end"):
+            await kept.keeper.end()
+        await asyncio.sleep(1200)
+        assert simulator.active == []
+        assert simulator.ledger()["created"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_user_who_is_there_keeps_what_comes_too_late_for_a_start(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "hang_after", count=1)
+        simulator.add_fault("list", "hang_before", count=6)
+        kept = Kept(tmp_path, simulator)
+        kept.keeper.user_joined("u1")
+        with pytest.raises(TavusTimeoutError):
+            await kept.keeper.start(StartOptions())
+        await asyncio.sleep(600)
+        assert len(simulator.active) == 1
+        await kept.keeper.close()
+        assert simulator.active == []
+
+    run(main())
+
+
+def test_one_that_tavus_calls_failed_is_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        simulator.conversation(made.conversation_id).status = "error"
+        ended = await kept.heard(Ended)
+        assert ended.reason == "error"
         await kept.keeper.close()
 
     run(main())

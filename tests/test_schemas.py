@@ -140,7 +140,7 @@ def test_what_one_extension_sends_the_other_takes() -> None:
 
     def types(messages: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return {
-            message["name"]: message["property"]["properties"]
+            message["name"]: message.get("property", {}).get("properties")
             for message in messages
         }
 

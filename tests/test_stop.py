@@ -7,12 +7,16 @@
 
 import asyncio
 import logging
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.keeping import Kept, new_simulator
 from support.virtual_time import run
+from tavus_sim import Simulator
+from ten_packages.extension.tavus_python import journal as journal_module
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import TavusStoppingError
 from ten_packages.extension.tavus_python.events import Created, Ended
@@ -211,6 +215,56 @@ def test_what_another_account_left_is_left_to_it(tmp_path: Path) -> None:
         await same.keeper.close()
 
     run(main())
+
+
+def test_a_list_that_moves_while_it_is_read_loses_nobody(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(max_page_size=10)
+        dying = Kept(tmp_path, simulator, conversation_scope="user")
+        for number in range(60):
+            dying.keeper.user_joined(f"u{number}")
+            # Of every second one the id never arrives.
+            if number % 2:
+                simulator.add_fault("create", "drop_after", count=1)
+                simulator.add_fault("list", "drop_before")
+            await asyncio.sleep(0.1)
+        dying.client.reachable = False
+        await dying.keeper.close()
+        simulator.clear_faults()
+        following = Kept(tmp_path, simulator)
+        following.keeper.open()
+        await asyncio.sleep(90)
+        assert simulator.active == []
+        await following.keeper.close()
+        assert list(tmp_path.iterdir()) == []
+
+    run(main())
+
+
+def test_a_disk_that_hangs_holds_up_neither_start_nor_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+
+    def hang(*_: object) -> None:
+        released.wait()
+
+    async def main() -> None:
+        kept = Kept(tmp_path, Simulator())
+        monkeypatch.setattr(journal_module, "_DISK_S", 0.05)
+        monkeypatch.setattr(journal_module.Journal, "_add", hang)
+        await kept.keeper.start(StartOptions())
+        began = time.monotonic()
+        await kept.keeper.close()
+        assert time.monotonic() - began < kept.config.stop_timeout_ms / 1000
+        assert kept.simulator.active == []
+
+    try:
+        asyncio.run(main())
+    finally:
+        released.set()
 
 
 def test_a_folder_that_cannot_be_written_is_one_warning(

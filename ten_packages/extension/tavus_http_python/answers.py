@@ -101,6 +101,7 @@ ANSWERS = {
     "method": ("1003", 405),
     "too_large": ("1004", 413),
     "cancelled": ("1005", 409),
+    "forbidden": ("1006", 403),
     "auth": ("2001", 502),
     "credits": ("2002", 503),
     "concurrency": ("2003", 503),

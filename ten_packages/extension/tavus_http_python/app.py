@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -85,6 +85,7 @@ def make_app(
 
     @app.post(
         "/api/tavus/conversation/create",
+        dependencies=[Depends(_own_page)],
         openapi_extra={
             "requestBody": {
                 "content": {
@@ -123,7 +124,10 @@ def make_app(
             )
         )
 
-    @app.delete("/api/tavus/conversation/{conversation_id}")
+    @app.delete(
+        "/api/tavus/conversation/{conversation_id}",
+        dependencies=[Depends(_own_page)],
+    )
     async def end(conversation_id: ConversationId) -> Reply[Ended]:
         try:
             await asyncio.wait_for(graph.end(conversation_id), timeout_s)
@@ -139,6 +143,7 @@ def make_app(
 
     @app.get(
         "/api/tavus/events",
+        dependencies=[Depends(_own_page)],
         response_class=Response,
         responses={200: {"content": {"text/event-stream": {}}}},
     )
@@ -172,6 +177,21 @@ def make_app(
         return _answer(Refusal("internal", "internal error, see the log"))
 
     return app
+
+
+async def _own_page(request: Request) -> None:
+    """Refuses what another site's page makes a browser ask.
+
+    Browsers say where a page is from (fetch.spec.whatwg.org); what is no
+    browser does not, and is none that a page could abuse.
+    """
+    origin = request.headers.get("origin")
+    host = request.headers.get("host")
+    same = origin is None or origin.partition("://")[2] == host
+    if not same or request.headers.get("sec-fetch-site") == "cross-site":
+        raise Refusal(
+            "forbidden", "this page is of another site; serve it from here"
+        )
 
 
 async def _read(request: Request) -> CreateRequest:

@@ -20,6 +20,10 @@ from .answers import Refusal
 from .graph import Graph, GraphError
 from .streams import Streams
 
+# How long a conversation that nobody waits for is kept for another client
+# that asked for it at the same time.
+_OTHERS_S = 1.0
+
 
 class Starter:
     """Keeps what was asked for until it is given, or ended.
@@ -115,6 +119,8 @@ class Starter:
         except GraphError:  # then there is nothing to end
             return
         conversation_id = made["conversation_id"]
+        # Others may be about to get the same one.
+        await asyncio.sleep(_OTHERS_S)
         if self._is_wanted(user_id, conversation_id):
             return
         self._warn(f"nobody waits for {conversation_id} any more; ending it")
