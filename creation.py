@@ -30,6 +30,7 @@ _LOOK_AFTER_SILENCE_S = (0.0, 0.5, 1.5, 3.0, 6.0)
 _MAX_POSTS = 3
 _SLOT_FREED_S = 1.5
 _LOOK_EVERY_S = 3.0
+_SPARES = 8
 # What a join asks for; also known as this very object.
 NO_OPTIONS = StartOptions()
 
@@ -62,8 +63,8 @@ class Creator:
         self._account = account
         self._log = log
         self.personas = PersonaKeeper(config, client, log)
-        # An intent that is on disk before anybody needs it.
-        self._spare: tuple[Entry, dict[str, Any] | None] | None = None
+        # Intents that are on disk before anybody needs them.
+        self._spares: list[tuple[Entry, dict[str, Any] | None]] = []
         self._spare_due: asyncio.TimerHandle | None = None
         self._spare_task: asyncio.Task[None] | None = None
         self._closed = False
@@ -124,13 +125,13 @@ class Creator:
             return replace(entry, conversation_id=made.conversation_id), made
 
     def prepare(self) -> None:
-        """Writes the next intent ahead, for a user who need not wait then."""
+        """Writes intents ahead, for users who need not wait then."""
         self._spare_due = None
-        if not (self._spare or self._spare_task or self._closed):
-            self._spare_task = asyncio.create_task(self._write_spare())
+        if self._spare_task is None and not self._closed:
+            self._spare_task = asyncio.create_task(self._write_spares())
 
     async def close(self, timeout_s: float) -> None:
-        """Takes back the intent that nobody needed.
+        """Takes back the intents that nobody needed.
 
         Args:
             timeout_s: How long to wait for a disk that hangs.
@@ -140,37 +141,40 @@ class Creator:
             self._spare_due.cancel()
         if self._spare_task is not None:
             await asyncio.wait([self._spare_task], timeout=timeout_s)
-        if self._spare is not None:
-            self._journal.over(self._spare[0].name)
+        for entry, _ in self._spares:
+            self._journal.over(entry.name)
 
-    async def _write_spare(self) -> None:
-        entry = await self._write_intent()
+    async def _write_spares(self) -> None:
+        entries = [self._entry() for _ in range(_SPARES - len(self._spares))]
+        await self._journal.want(*entries)
         persona_id = self.personas.persona_id
         known = bool(persona_id) or not self._config.auto_create_persona
-        body = self._body(entry, NO_OPTIONS, persona_id) if known else None
-        self._spare = entry, body
+        for entry in entries:
+            body = self._body(entry, NO_OPTIONS, persona_id) if known else None
+            self._spares.append((entry, body))
         self._spare_task = None
 
     async def _intent(self) -> tuple[Entry, dict[str, Any] | None]:
         """An entry that is on disk, for one request, and its usual body."""
-        spare, self._spare = self._spare, None
-        if self._spare_due is None and not self._closed:
+        if len(self._spares) <= _SPARES // 2 and self._spare_due is None:
             # Written while Tavus works on this one: call_soon would come
             # before the request goes out.
             loop = asyncio.get_running_loop()
             self._spare_due = loop.call_later(0.0, self.prepare)
-        return spare or (await self._write_intent(), None)
+        if self._spares:
+            return self._spares.pop()
+        entry = self._entry()
+        await self._journal.want(entry)
+        return entry, None
 
-    async def _write_intent(self) -> Entry:
+    def _entry(self) -> Entry:
         # A name of its own for each request: a late conversation can never
         # be taken for the one that replaced it.
-        entry = Entry(
+        return Entry(
             name=f"{self._config.conversation_name}-{secrets.token_hex(8)}",
             base_url=self._config.base_url,
             account=self._account,
         )
-        await self._journal.want(entry)
-        return entry
 
     def _body(
         self, entry: Entry, options: StartOptions, persona_id: str

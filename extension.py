@@ -131,7 +131,7 @@ class TavusExtension(AsyncExtension):
         status = StatusCode.ERROR
         answer: Mapping[str, Any] = {}
         try:
-            answer = await self._obey(cmd.get_name(), _properties(cmd))
+            answer = await self._obey(cmd)
             status = StatusCode.OK
         except TavusError as problem:
             answer = _refusal(problem)
@@ -147,12 +147,11 @@ class TavusExtension(AsyncExtension):
         result.set_property_from_json(None, _json(answer))
         await ten_env.return_result(result)
 
-    async def _obey(
-        self, name: str, properties: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _obey(self, cmd: Cmd) -> dict[str, Any]:
         """Does what a command says; returns the properties of its answer."""
-        user_id = _string(properties, "remote_user_id")
-        channel = _string(properties, "channel")
+        name = cmd.get_name()
+        user_id = _string(cmd, "remote_user_id")
+        channel = _string(cmd, "channel")
         keeper = self._keeper
         if name == "on_user_joined":
             if keeper is not None:
@@ -170,7 +169,7 @@ class TavusExtension(AsyncExtension):
             raise self._problem or TavusError("the extension is not ready")
         if name == "start_conversation":
             options = StartOptions.load(
-                {"channel": self._channel, **properties}
+                {"channel": self._channel, **_properties(cmd)}
             )
             made = await keeper.start(options)
             return {
@@ -179,7 +178,7 @@ class TavusExtension(AsyncExtension):
                 "join_url": made.join_url,
             }
         if name == "end_conversation":
-            wanted = _string(properties, "conversation_id")
+            wanted = _string(cmd, "conversation_id")
             ended = await keeper.end(wanted, user_id)
             return {"conversation_id": ",".join(ended)}
         raise TavusValidationError(
@@ -240,10 +239,9 @@ def _properties(cmd: Cmd) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def _string(properties: Mapping[str, Any], name: str) -> str:
-    """A property that says who or where; numbers are as good as strings."""
-    value = properties.get(name, "")
-    return value if isinstance(value, str) else json.dumps(value)
+def _string(cmd: Cmd, name: str) -> str:
+    value, problem = cmd.get_property_string(name)
+    return value if problem is None else ""
 
 
 def _refusal(problem: TavusError) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,8 +38,9 @@ _COMPACT_BYTES = 1 << 20
 _SYNC_AFTER_S = 1.0
 # After which a disk counts as broken, and nobody waits for it.
 _DISK_S = 2.0
-# How long an id may wait, until the user has the URL.
-_NOTE_AFTER_S = 0.02
+# How long news that are not urgent are gathered, so that few joins meet the
+# writing of others' news.
+_NOTE_AFTER_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,26 +80,29 @@ class Journal:
         self._closed = False
         # One thread writes, in the order of the calls; another syncs, so
         # that a slow disk delays no conversation.
+        self._notes: list[Callable[[], None]] = []
+        self._notes_due: asyncio.TimerHandle | None = None
         self._closing = threading.Event()
         self._writer = ThreadPoolExecutor(1, "tavus-journal")
         self._syncer = ThreadPoolExecutor(1, "tavus-journal-sync")
 
-    async def want(self, entry: Entry) -> None:
-        """Writes the intent; returns when the kernel has it."""
+    async def want(self, *entries: Entry) -> None:
+        """Writes intents; returns when the kernel has them."""
         try:
-            await asyncio.wait_for(self._run(self._add, entry), _DISK_S)
+            await asyncio.wait_for(self._run(self._add, entries), _DISK_S)
         except asyncio.TimeoutError:
             self._warn("the disk does not answer")
 
     def got(self, name: str, conversation_id: str) -> None:
         """Notes the id; a moment later, since the name is on disk."""
-        asyncio.get_running_loop().call_later(
-            _NOTE_AFTER_S, self._later, self._note_id, name, conversation_id
-        )
+        self._later(lambda: self._note_id(name, conversation_id))
 
     def over(self, name: str) -> None:
-        """Removes an entry: the conversation is confirmed to be over."""
-        self._later(self._remove, name)
+        """Removes an entry whose conversation is confirmed to be over.
+
+        A moment later: to end it once more would do no harm.
+        """
+        self._later(lambda: self._remove(name))
 
     async def orphans(self, base_url: str, account: str) -> list[Entry]:
         """Takes over what dead processes left open in this account.
@@ -119,6 +123,7 @@ class Journal:
         """
         if self._closed:
             return
+        self._write_notes()
         closing = self._run(self._close)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(closing, timeout_s)
@@ -133,11 +138,28 @@ class Journal:
             self._writer, self._guarded, do, *args
         )
 
-    def _later(self, do: Callable[..., Any], *args: Any) -> None:
-        if not self._closed:  # else late news: the next process looks itself
-            self._writer.submit(self._guarded, do, *args)
+    def _later(self, note: Callable[[], None]) -> None:
+        if self._closed:  # late news: the next process finds out itself
+            return
+        self._notes.append(note)
+        if self._notes_due is None:
+            self._notes_due = asyncio.get_running_loop().call_later(
+                _NOTE_AFTER_S, self._write_notes
+            )
+
+    def _write_notes(self) -> None:
+        if self._notes_due is not None:
+            self._notes_due.cancel()
+            self._notes_due = None
+        notes, self._notes = self._notes, []
+        if not self._closed:
+            self._writer.submit(self._apply, notes)
 
     # Everything below runs on the writer thread.
+
+    def _apply(self, notes: list[Callable[[], None]]) -> None:
+        for note in notes:
+            self._guarded(note)
 
     def _guarded(self, do: Callable[..., Any], *args: Any) -> Any:
         try:
@@ -157,13 +179,14 @@ class Journal:
                 why,
             )
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entries: Sequence[Entry]) -> None:
         if self._own is None:
             self._own = _File.create(self._directory)
         elif self._own.size > _COMPACT_BYTES or self._own.unlinked:
             self._compact(self._own)
-        self._homes[entry.name] = self._own
-        self._own.write(entry)
+        for entry in entries:
+            self._homes[entry.name] = self._own
+            self._own.write(entry)
         self._sync(self._own)
 
     def _note_id(self, name: str, conversation_id: str) -> None:

@@ -12,7 +12,6 @@ type than documented is left at its default. Both vocabularies are read
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -191,9 +190,10 @@ def page_of(reply: Reply) -> tuple[list[dict[str, Any]], int | None]:
 
 
 def _json_of(reply: Reply) -> Any:
-    with contextlib.suppress(ValueError, RecursionError):
+    try:
         return json.loads(reply.body)
-    # Not in an except: json's error holds the text, and that may be secret.
+    except (ValueError, RecursionError):
+        pass  # json's error holds the text, which may be secret: see below
     what = "not JSON" if reply.body.strip() else "empty"
     raise _unreadable(reply, f"the answer is {what}")
 
