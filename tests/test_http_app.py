@@ -352,6 +352,42 @@ async def test_what_is_not_there_is_said_in_the_same_envelope() -> None:
         assert reply["msg"] == "PUT /health: another method is needed"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/tavus/conversation/create"),
+        ("DELETE", "/api/tavus/conversation/c123"),
+        ("GET", "/api/tavus/events?user_id=u1"),
+    ],
+)
+async def test_a_page_of_another_site_is_refused(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    async with TenRun() as run, Browser(run.url) as browser:
+        status, reply = await browser.ask(method, path, headers=headers)
+        assert (status, reply["code"]) == (403, "1006")
+        assert run.commands.messages == []
+
+
+async def test_the_own_page_is_served() -> None:
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers["start_conversation"] = made
+        status, _ = await browser.ask(
+            "POST",
+            "/api/tavus/conversation/create",
+            headers={"Origin": run.url, "Sec-Fetch-Site": "same-origin"},
+        )
+        assert status == 200
+
+
 async def test_health_and_the_list_of_routes() -> None:
     async with TenRun() as run, Browser(run.url) as browser:
         assert await browser.ask("GET", "/health") == (
