@@ -402,7 +402,8 @@ def test_one_that_tavus_calls_failed_is_ended(tmp_path: Path) -> None:
         simulator = new_simulator()
         kept = Kept(tmp_path, simulator)
         made = await kept.keeper.start(StartOptions())
-        simulator.conversation(made.conversation_id).status = "error"
+        there: Any = simulator.conversation(made.conversation_id)
+        there.status = "error"
         ended = await kept.heard(Ended)
         assert ended.reason == "error"
         await kept.keeper.close()
