@@ -193,7 +193,7 @@ def test_the_log_line_shows_what_is_set_and_no_secret() -> None:
     )
     log = json.loads(config.to_str())
     assert log["tavus_api_key"] == "0123***"
-    assert log["callback_url"] == "https://hooks.example/x"
+    assert log["callback_url"] == "https://hooks.example/***"
     assert log["conversational_context"] == (
         "The key is ***. " + "a" * 184 + "… (316 characters)"
     )
