@@ -122,8 +122,8 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """Whether conversations ran, none was left, and never two at once."""
-        left = self.left_after_5_s or self.left or self.two_at_once
+        """Whether conversations ran, none was left, and no user had two."""
+        left = self.left_after_5_s or self.left or self.second
         return self.created > 0 and not left
 
 
