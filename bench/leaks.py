@@ -49,7 +49,8 @@ AT_ONCE = 5
 
 KINDS = (
     *("drop_before", "drop_after", "error_before", "error_after"),
-    *("hang_before", "hang_after", "truncated", "not_json", "empty", "slow"),
+    *("hang_before", "hang_after", "truncated", "not_json", "page_before"),
+    *("empty", "slow"),
     *("status 429", "status 503"),
 )
 ON = ("create", "end", "create+end", "create+end+list", "*")
