@@ -217,7 +217,7 @@ async def test_after_a_kill_an_unreachable_tavus_is_waited_for(
         await example.ready()
         assert len(simulator.active) == 20
         with ThreadedSim(simulator, port=port):
-            await simulator.until(lambda: simulator.active == [], 8)
+            await simulator.until(lambda: simulator.active == [], 5)
 
 
 async def test_a_start_that_cannot_reach_tavus_works_when_it_can(
