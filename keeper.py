@@ -29,8 +29,9 @@ from .tavus_client import Conversation, TavusClient
 # TEN answers a command by itself after 180 s, and would not hear of what
 # comes later.
 _ANSWER_S = 150.0
-# Of the time to stop: what closing sockets and files may need.
-_CLOSE_S = 0.15
+# Of the time to stop: what closing files and sockets may need, each.
+_CLOSE_S = 0.05
+_RESERVED_S = 3 * _CLOSE_S
 
 
 class ConversationKeeper:
@@ -160,7 +161,9 @@ class ConversationKeeper:
         self._stopping = True
         parts = self._parts
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + parts.config.stop_timeout_ms / 1000 - _CLOSE_S
+        deadline = (
+            loop.time() + parts.config.stop_timeout_ms / 1000 - _RESERVED_S
+        )
         for task in self._background:
             task.cancel()
         drivers = list(self._drivers.values())

@@ -80,12 +80,8 @@ class Reaper:
         if not task.cancelled() and (error := task.exception()):
             self._log.error("cannot end %s: %r", entry.name, error)
 
-    async def sweep(self) -> int:
-        """Starts to end what dead processes left open in this account.
-
-        Returns:
-            How many conversations were found.
-        """
+    async def sweep(self) -> None:
+        """Starts to end what dead processes left open in this account."""
         entries = await self._journal.orphans(self._base_url, self._account)
         for entry in entries:
             self._log.info(
@@ -93,7 +89,6 @@ class Reaper:
                 entry.conversation_id or entry.name,
             )
             self.end(entry)
-        return len(entries)
 
     async def sweep_forever(self) -> None:
         """Sweeps now and then; to be run as a task and cancelled."""

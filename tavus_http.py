@@ -40,7 +40,7 @@ _MAX_PAGES = 1000
 _MAX_PAUSE_S = 10.0
 # Below the 60 s after which common load balancers close an idle connection.
 _KEEPALIVE_S = 45.0
-_CLOSE_S = 1.0
+_CLOSE_S = 0.05
 _MAX_CREATES = 100
 _MAX_OTHERS = 100
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

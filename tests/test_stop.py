@@ -255,6 +255,7 @@ def test_a_disk_that_hangs_holds_up_neither_start_nor_stop(
         kept = Kept(tmp_path, Simulator())
         monkeypatch.setattr(journal_module, "_DISK_S", 0.05)
         monkeypatch.setattr(journal_module.Journal, "_add", hang)
+        kept.keeper.open()
         await kept.keeper.start(StartOptions())
         began = time.monotonic()
         await kept.keeper.close()
