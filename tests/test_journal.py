@@ -173,6 +173,7 @@ async def test_a_long_life_does_not_grow_the_file(
     for number in range(100):
         await journal.want(entry(f"ten-{number}"))
         journal.over(f"ten-{number}")
+    journal._write_notes()
     await journal.want(entry("ten-last"))
     (path,) = tmp_path.glob("*.journal")
     assert path.stat().st_size < 3000
