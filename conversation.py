@@ -12,19 +12,18 @@ conversation moves what is actual towards it, so no order of events can race.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable
 
-from .config import StartOptions, TavusConfig
-from .creation import NO_OPTIONS, Creator
+from .config import StartOptions
+from .creation import NO_OPTIONS
 from .errors import TavusCancelledError, TavusError
-from .events import Created, Ended, Event, Failed, Reported
-from .journal import Entry, Journal
+from .events import Created, Ended, Failed
+from .polling import Polling
 from .presence import Presence
-from .reaper import Reaper
-from .tavus_client import Conversation, TavusClient
+from .reports import POLL
+from .running import Parts, Running, reason_there
+from .tavus_client import Conversation
+from .waiting import Answers, changed_or_due, unless_changed
 
 # While somebody waits, a start that failed for a passing reason is tried
 # again after these times.
@@ -32,37 +31,8 @@ _START_AGAIN_S = (2.0, 5.0, 10.0, 20.0)
 # After a refusal that no repeating can mend (key, credits), joins do not ask
 # Tavus again for so long.
 _REFUSED_S = 30.0
-_NEVER = float("inf")
 # So often in a row Tavus has to know nothing of a conversation.
 _TIMES_UNKNOWN = 2
-
-T = TypeVar("T")
-
-
-@dataclass
-class Parts:
-    """What the conversations of one extension share."""
-
-    config: TavusConfig
-    client: TavusClient
-    journal: Journal
-    reaper: Reaper
-    creator: Creator
-    emit: Callable[[Event], Awaitable[None]]
-    log: logging.Logger
-    refused: TavusError | None = None
-    refused_until: float = 0.0
-
-
-@dataclass
-class _Running:
-    entry: Entry
-    conversation: Conversation
-    since: float
-    poll_at: float
-    events_seen: int = 0
-    times_unknown: int = 0
-    ending: bool = False
 
 
 class ConversationDriver:
@@ -91,11 +61,11 @@ class ConversationDriver:
         self._leave_at: float | None = None
         self._start_at = 0.0
         self._failures = 0
-        self._running: _Running | None = None
+        self._running: Running | None = None
         # Requests of which nobody knows yet what they made.
         self._unresolved: set[asyncio.Task[bool]] = set()
-        self._starts: list[asyncio.Future[Conversation]] = []
-        self._ends: list[asyncio.Future[None]] = []
+        self._starts: Answers[Conversation] = Answers()
+        self._ends: Answers[None] = Answers()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -104,7 +74,7 @@ class ConversationDriver:
     def join(self, user_id: str, channel: str) -> None:
         """A user is there."""
         self._presence.join(user_id)
-        self._channel = channel or self._channel
+        self._meet_in(channel)
         self._leave_at = None
         if self._parts.config.auto_start:
             self._wanted = True
@@ -124,7 +94,7 @@ class ConversationDriver:
         Returns:
             A future of the conversation, or of the TavusError instead.
         """
-        self._channel = options.channel or self._channel
+        self._meet_in(options.channel)
         self._leave_at = None
         self._start_at = 0.0
         running = self._running
@@ -134,17 +104,18 @@ class ConversationDriver:
             return answer
         self._options = options
         self._wanted = True
-        return self._ask(self._starts)
+        self._kick()
+        return self._starts.ask()
 
     def end(self, reason: str) -> asyncio.Future[None]:
         """Ends it; the future is done when it is really over."""
         self._unwant(reason)
-        return self._ask(self._ends)
+        self._kick()
+        return self._ends.ask()
 
     def give_up(self) -> None:
         """A start waits no longer: without a user, nobody wants it."""
-        waits = any(not start.done() for start in self._starts)
-        if not waits and not self._presence.anybody:
+        if not self._starts.anybody and not self._presence.anybody:
             self._unwant("cancelled")
             self._kick()
 
@@ -179,7 +150,7 @@ class ConversationDriver:
                 self._unwant("user_left")
             running = self._running
             if running is None and not self._unresolved:
-                self._answer_ends()
+                self._ends.give(None)
                 if not self._wanted:
                     self._options = NO_OPTIONS
                     self.abandon(TavusCancelledError("it was ended"))
@@ -190,10 +161,10 @@ class ConversationDriver:
             # A start that follows an end does not undo it: it gets another.
             if running is not None and (self._ends or not self._wanted):
                 await self._end(running)
-            elif running is not None and now >= running.poll_at:
+            elif running is not None and now >= running.polling.due_at:
                 await self._poll(running)
             else:
-                await self._wait_for_change()
+                await changed_or_due(self._changed, self._due())
 
     async def _start(self) -> None:
         parts, began = self._parts, self._now()
@@ -211,12 +182,14 @@ class ConversationDriver:
         now = self._now()
         parts.refused = None
         self._failures = 0
-        poll_s = parts.config.status_poll_s or _NEVER
-        self._running = _Running(entry, made, now, now + poll_s)
+        polling = Polling(now, parts.config.status_poll_s)
+        story = parts.reports.opened(
+            made.conversation_id, self._user_id, self._channel, self._look
+        )
+        self._running = Running(entry, made, now, polling, story)
         if not (self._ends and self._wanted):
             self._options = NO_OPTIONS
-            for start in _drain(self._starts):
-                start.set_result(made)
+            self._starts.give(made)
         create_ms = round((now - began) * 1000, 1)
         await parts.emit(Created(made, self._user_id, self._channel, create_ms))
         if made.status == "ended":
@@ -230,8 +203,7 @@ class ConversationDriver:
         if error.kind in ("auth", "credits"):
             parts.refused = error
             parts.refused_until = self._now() + _REFUSED_S
-        for start in _drain(self._starts):
-            start.set_exception(error)
+        self._starts.refuse(error)
         again = (
             error.retryable
             and self._presence.anybody
@@ -246,37 +218,28 @@ class ConversationDriver:
             self._options = NO_OPTIONS
         await parts.emit(Failed(error, self._user_id, self._channel))
 
-    async def _end(self, running: _Running) -> None:
+    async def _end(self, running: Running) -> None:
         reason = self._reason
         running.ending = True
         ended_by_us = await asyncio.shield(
             self._parts.reaper.end(running.entry)
         )
         if not ended_by_us:
-            reason = await self._reason_there(running) or reason
+            reason = await reason_there(self._parts.client, running) or reason
         await self._is_over(running, reason)
 
-    async def _reason_there(self, running: _Running) -> str:
-        """Why Tavus ended it before we did; "" when that was us after all."""
-        try:
-            seen = await self._parts.client.get_conversation(
-                running.conversation.conversation_id, verbose=True
-            )
-        except TavusError:
-            return ""
-        reason = seen.shutdown_reason
-        return "" if reason.startswith("end_conversation") else reason
-
-    async def _poll(self, running: _Running) -> None:
+    async def _poll(self, running: Running) -> None:
         """Asks Tavus how it is; whatever changes here comes first."""
-        parts = self._parts
-        running.poll_at = self._now() + parts.config.status_poll_s
+        parts, polling = self._parts, running.polling
+        polling.begin(self._now())
         conversation_id = running.conversation.conversation_id
         try:
-            seen = await self._unless_changed(
-                parts.client.get_conversation(conversation_id, verbose=True)
+            seen = await unless_changed(
+                self._changed,
+                parts.client.get_conversation(conversation_id, verbose=True),
             )
         except TavusError as error:
+            polling.failed(self._now())
             parts.log.debug("cannot ask after it: %s", error)
             running.times_unknown += error.kind == "not_found"
             if running.times_unknown >= _TIMES_UNKNOWN:
@@ -284,29 +247,29 @@ class ConversationDriver:
                 self._unwant("not_found")
             return
         if seen is None:
+            polling.interrupted()
             return
+        polling.answered()
         running.times_unknown = 0
         fresh = seen.events[running.events_seen :]
         running.events_seen = len(seen.events)
         for event in fresh:
-            await parts.emit(
-                Reported(conversation_id, event, self._user_id, self._channel)
-            )
+            await parts.reports.report(conversation_id, event, POLL)
         if seen.status == "ended":
             await self._ended_there(running, seen.shutdown_reason or "tavus")
         elif seen.status == "error":
             self._unwant("error")
 
-    async def _ended_there(self, running: _Running, reason: str) -> None:
+    async def _ended_there(self, running: Running, reason: str) -> None:
         # Users may still be here, but what they see is a call that ended:
         # only a new join or command starts (and bills) another.
         self._unwant(reason)
         self._parts.journal.over(running.entry.name)
         await self._is_over(running, reason)
 
-    async def _is_over(self, running: _Running, reason: str) -> None:
-        self._running = None
-        self._answer_ends()
+    async def _is_over(self, running: Running, reason: str) -> None:
+        self._forget(running)
+        self._ends.give(None)
         duration_ms = round((self._now() - running.since) * 1000)
         await self._parts.emit(
             Ended(
@@ -319,6 +282,20 @@ class ConversationDriver:
         )
 
     # How.
+
+    def _meet_in(self, channel: str) -> None:
+        self._channel = channel or self._channel
+        if self._running is not None:
+            self._running.story.channel = self._channel
+
+    def _look(self) -> None:
+        """Somebody says that it is over; Tavus has to say so."""
+        if self._running and self._running.polling.hint(self._now()):
+            self._changed.set()
+
+    def _forget(self, running: Running) -> None:
+        self._running = None
+        self._parts.reports.closed(running.conversation.conversation_id)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -356,60 +333,19 @@ class ConversationDriver:
             self._parts.log.exception("conversation driver failed")
             if self._running is not None:
                 self._parts.reaper.end(self._running.entry)
-            self._running = None
+                self._forget(self._running)
             self._unwant("internal")
             self.abandon(TavusError(f"internal error: {error!r}"))
 
     def abandon(self, error: TavusError) -> None:
         """Answers every command that still waits."""
-        for start in _drain(self._starts):
-            start.set_exception(error)
-        for end in _drain(self._ends):
-            end.set_exception(error)
+        self._starts.refuse(error)
+        self._ends.refuse(error)
 
-    def _answer_ends(self) -> None:
-        for end in _drain(self._ends):
-            end.set_result(None)
-
-    def _ask(self, waiting: list[asyncio.Future[T]]) -> asyncio.Future[T]:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        waiting.append(answer)
-        self._kick()
-        return answer
-
-    async def _wait_for_change(self) -> None:
+    def _due(self) -> list[float]:
         due = [self._leave_at] if self._leave_at is not None else []
         if self._running is not None:
-            due.append(self._running.poll_at)
+            due.append(self._running.polling.due_at)
         elif self._wanted and not self._unresolved:
             due.append(self._start_at)
-        alarm = None
-        if due and min(due) != _NEVER:
-            alarm = asyncio.get_running_loop().call_at(
-                min(due), self._changed.set
-            )
-        try:
-            await self._changed.wait()
-        finally:
-            if alarm:
-                alarm.cancel()
-
-    async def _unless_changed(self, work: Coroutine[Any, Any, T]) -> T | None:
-        task = asyncio.create_task(work)
-        change = asyncio.create_task(self._changed.wait())
-        try:
-            await asyncio.wait(
-                (task, change), return_when=asyncio.FIRST_COMPLETED
-            )
-            return task.result() if task.done() else None
-        finally:
-            task.cancel()
-            change.cancel()
-            await asyncio.gather(task, change, return_exceptions=True)
-
-
-def _drain(waiting: list[asyncio.Future[T]]) -> list[asyncio.Future[T]]:
-    """Takes those who still wait out of the list."""
-    taken = [answer for answer in waiting if not answer.done()]
-    waiting.clear()
-    return taken
+        return due

@@ -38,12 +38,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class Reported:
-    """One event as Tavus reports it (docs.tavus.io, webhooks)."""
+    """One event of a conversation (docs.tavus.io, webhooks and events).
+
+    ``source`` is "poll" or "webhook" when Tavus says so, "page" when a page
+    says that it heard it in the room.
+    """
 
     conversation_id: str
     event: Mapping[str, Any]
     user_id: str
     channel: str
+    source: str
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from .errors import TavusError, TavusValidationError
 from .events import Event
 from .journal import Journal
 from .keeper import ConversationKeeper
-from .messages import Message, error, messages
+from .messages import EVENT, Message, error, messages, spoken
 from .tavus_client import TavusClient
 
 # How long a stop waits for commands to be answered after all has ended.
@@ -147,6 +147,18 @@ class TavusExtension(AsyncExtension):
         result.set_property_from_json(None, _json(answer))
         await ten_env.return_result(result)
 
+    @_guarded
+    async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
+        if data.get_name() != EVENT or self._keeper is None:
+            return
+        try:
+            conversation_id, event, source = spoken(_properties(data))
+        except ValueError as problem:
+            ten_env.log_warn(_clean(f"{EVENT} is dropped: {problem}"))
+            return
+        if not await self._keeper.heard(conversation_id, event, source):
+            ten_env.log_debug(f"{EVENT} of a conversation that is not ours")
+
     async def _obey(self, cmd: Cmd) -> dict[str, Any]:
         """Does what a command says; returns the properties of its answer."""
         name = cmd.get_name()
@@ -233,8 +245,8 @@ async def _send(ten_env: AsyncTenEnv, message: Message) -> None:
         ten_env.log_warn(_clean(f"cannot send {name}: {problem}"))
 
 
-def _properties(cmd: Cmd) -> dict[str, Any]:
-    text, problem = cmd.get_property_to_json(None)
+def _properties(message: Cmd | Data) -> dict[str, Any]:
+    text, problem = message.get_property_to_json(None)
     properties = json.loads(text) if problem is None and text else {}
     return properties if isinstance(properties, dict) else {}
 

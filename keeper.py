@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from .config import StartOptions, TavusConfig
-from .conversation import ConversationDriver, Parts
+from .conversation import ConversationDriver
 from .creation import Creator
 from .errors import (
     TavusError,
@@ -24,6 +25,8 @@ from .errors import (
 from .events import Event
 from .journal import Journal
 from .reaper import Reaper
+from .reports import Reports
+from .running import Parts
 from .tavus_client import Conversation, TavusClient
 
 # TEN answers a command by itself after 180 s, and would not hear of what
@@ -60,7 +63,9 @@ class ConversationKeeper:
         account = fingerprint(config.tavus_api_key.get_secret_value())
         reaper = Reaper(client, journal, account, config.base_url, log)
         creator = Creator(config, client, journal, reaper, account, log)
-        self._parts = Parts(config, client, journal, reaper, creator, emit, log)
+        self._parts = Parts(
+            config, client, journal, reaper, creator, Reports(emit), emit, log
+        )
         self._drivers: dict[str, ConversationDriver] = {}
         self._background: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -89,6 +94,24 @@ class ConversationKeeper:
         driver = self._drivers.get(self._key(user_id))
         if driver is not None:
             driver.leave(user_id)
+
+    async def heard(
+        self, conversation_id: str, event: Mapping[str, Any], source: str
+    ) -> bool:
+        """Somebody says something of a conversation.
+
+        It is told to the graph once, whoever says it. Who says that it is
+        over is not believed: Tavus is asked.
+
+        Args:
+            conversation_id: Which it is about.
+            event: As Tavus words it.
+            source: "webhook" or "page".
+
+        Returns:
+            Whether the conversation runs here, or lately did.
+        """
+        return await self._parts.reports.report(conversation_id, event, source)
 
     async def start(self, options: StartOptions) -> Conversation:
         """Starts a conversation, or returns the one that runs.

@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The messages that this extension sends: their names and their content.
+"""The data messages of this extension: their names and their content.
 
 The only place that names them; ``manifest.json`` declares them and README.md
 explains them.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ten_ai_base.message import (
@@ -27,8 +27,11 @@ from ten_ai_base.message import (
 
 from .errors import TavusError
 from .events import Created, Ended, Event, Failed, Reported
+from .reports import PAGE, WEBHOOK
 
 VENDOR = "tavus"
+# Goes both ways: what a webhook or a page says, and what is worth telling.
+EVENT = "tavus_event"
 # With these, nothing will work until a person changes something.
 _FATAL = ("auth", "config", "credits", "not_found", "validation")
 
@@ -76,16 +79,40 @@ def messages(
         )
     elif isinstance(event, Reported):
         yield (
-            "tavus_event",
+            EVENT,
             {
                 "conversation_id": event.conversation_id,
                 "event_type": str(event.event.get("event_type", "")),
                 "event": json.dumps(event.event),
+                "source": event.source,
                 **whose,
             },
         )
     elif isinstance(event, Failed):
         yield error(event.error, whose)
+
+
+def spoken(content: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
+    """What somebody else says with a ``tavus_event``.
+
+    Args:
+        content: Its ``conversation_id``, ``event`` (as JSON text) and
+            ``source``; whoever is not the webhook is taken for a page.
+
+    Returns:
+        Id, event and source.
+
+    Raises:
+        ValueError: There is no event in it; the text is without its content.
+    """
+    try:
+        event = json.loads(content.get("event") or "")
+    except (TypeError, ValueError, RecursionError):
+        event = None  # the error holds the text
+    if not isinstance(event, dict) or not event.get("event_type"):
+        raise ValueError("event must be a JSON object with an event_type")
+    source = WEBHOOK if content.get("source") == WEBHOOK else PAGE
+    return str(content.get("conversation_id", "")), event, source
 
 
 def error(problem: TavusError, metadata: dict[str, Any]) -> Message:

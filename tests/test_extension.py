@@ -202,6 +202,141 @@ def test_what_tavus_reports_reaches_the_graph(
     play(script, properties(sim, tmp_path, status_poll_s=0.05))
 
 
+def spoken(conversation_id: str, event: Any, **more: Any) -> str:
+    return json.dumps(
+        {
+            "conversation_id": conversation_id,
+            "event": event if isinstance(event, str) else json.dumps(event),
+            **more,
+        }
+    )
+
+
+def test_what_a_webhook_says_is_told_once_and_checked(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.command(
+            "on_user_joined", remote_user_id="u1", channel="room"
+        )
+        made = await scene.message("tavus_conversation_created")
+        conversation_id = made["conversation_id"]
+        sim.simulator.shutdown(conversation_id, "max_call_duration reached")
+        there = sim.simulator.conversation(conversation_id).events
+        for event in [*there, *there]:
+            said = spoken(conversation_id, event, source="webhook")
+            await scene.say("tavus_event", said)
+        ended = await scene.message("tavus_conversation_ended")
+        assert ended["reason"] == "max_call_duration reached"
+        late = {"event_type": "application.recording_ready", "properties": {}}
+        said = spoken(conversation_id, late, source="webhook")
+        await scene.say("tavus_event", said)
+        told = await scene.message("tavus_event", len(there) + 1)
+        assert told == {
+            "conversation_id": conversation_id,
+            "event_type": "application.recording_ready",
+            "event": json.dumps(late),
+            "source": "webhook",
+            "remote_user_id": "",
+            "channel": "room",
+        }
+        shutdown = scene.messages("tavus_event")[0]
+        assert json.loads(shutdown["event"]) == there[0]
+
+    play(script, properties(sim, tmp_path, status_poll_s=0))
+
+
+def test_what_a_page_hears_is_told_under_the_name_of_today(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation")
+        for number, event_type in enumerate(
+            (
+                "conversation.replica.started_speaking",
+                "conversation.started_speaking",
+                "conversation.stopped_speaking",
+            )
+        ):
+            event = {"event_type": event_type, "seq": number}
+            if number:
+                event["properties"] = {"role": "pal"}
+            await scene.say(
+                "tavus_event",
+                spoken(made["conversation_id"], event, source="page"),
+            )
+        stopped = await scene.message("tavus_event", 2)
+        assert stopped["event_type"] == "conversation.stopped_speaking"
+        assert stopped["source"] == "page"
+        started, _ = scene.messages("tavus_event")
+        assert started["event_type"] == "conversation.started_speaking"
+        assert json.loads(started["event"]) == {
+            "event_type": "conversation.started_speaking",
+            "seq": 0,
+            "properties": {"role": "replica"},
+        }
+
+    play(script, properties(sim, tmp_path, status_poll_s=0))
+
+
+@pytest.mark.parametrize("source", ["poll", "tavus", "", 7, None])
+def test_who_is_not_the_webhook_counts_as_a_page(
+    sim: ThreadedSim, tmp_path: Path, source: Any
+) -> None:
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation")
+        more = {} if source is None else {"source": source}
+        event = {"event_type": "system.shutdown"}
+        said = spoken(made["conversation_id"], event, **more)
+        await scene.say("tavus_event", said)
+        if source == 7:  # the manifest says that it is a string
+            await scene.say(
+                "tavus_event", spoken(made["conversation_id"], event)
+            )
+        told = await scene.message("tavus_event")
+        assert told["source"] == "page"
+        assert sim.simulator.active == [made["conversation_id"]]
+
+    play(script, properties(sim, tmp_path, status_poll_s=0))
+
+
+def test_an_event_that_is_none_is_dropped(
+    sim: ThreadedSim, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation")
+        ours = made["conversation_id"]
+        good = {"event_type": "application.new"}
+        for text in (
+            "{}",
+            spoken(ours, ""),
+            spoken(ours, "{private"),
+            spoken(ours, "[]"),
+            spoken(ours, '"private"'),
+            spoken(ours, "[" * 100_000),
+            spoken(ours, {}),
+            spoken(ours, {"event_type": ""}),
+            spoken("", good),
+            spoken("c404", good),
+            spoken(f"{ours}/../x", good),
+            spoken(ours, good),
+        ):
+            await scene.say("tavus_event", text)
+        await scene.say("tts_audio_start", '{"request_id": "r"}')
+        await scene.say("nobody_knows_this", spoken(ours, {"event_type": "x"}))
+        told = await scene.message("tavus_event")
+        assert told["event_type"] == "application.new"
+        status, _ = await scene.command("end_conversation")
+        assert status == StatusCode.OK
+        assert len(scene.messages("tavus_event")) == 1
+
+    play(script, properties(sim, tmp_path))
+    captured = capfd.readouterr()
+    log = captured.out + captured.err
+    assert "tavus_event is dropped: event must be a JSON object" in log
+    assert "private" not in log
+
+
 def test_a_bad_configuration_is_told_and_kills_nothing(
     tmp_path: Path,
 ) -> None:

@@ -695,5 +695,196 @@ def test_a_mistake_of_ours_still_ends_the_call(
     run(main())
 
 
+def _shutdown(number: int = 0) -> dict[str, Any]:
+    return {"event_type": "system.shutdown", "timestamp": float(number)}
+
+
+def _gets(kept: Kept) -> int:
+    return kept.simulator.ledger()["requests"].get("get", 0)
+
+
+@pytest.mark.parametrize("source", ["webhook", "page"])
+@pytest.mark.parametrize("poll_s", [0, 15])
+def test_who_says_it_is_over_is_not_believed_but_checked(
+    tmp_path: Path, source: str, poll_s: float
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=poll_s)
+        made = await kept.keeper.start(StartOptions())
+        assert await kept.keeper.heard(
+            made.conversation_id, _shutdown(), source
+        )
+        await asyncio.sleep(10)
+        assert kept.simulator.active == [made.conversation_id]
+        assert kept.ended == []
+        assert _gets(kept) == 3
+        kept.simulator.shutdown(made.conversation_id, "internal error")
+        began = asyncio.get_running_loop().time()
+        await kept.keeper.heard(made.conversation_id, _shutdown(1), source)
+        ended = await kept.heard(Ended)
+        assert ended.reason == "internal error"
+        assert asyncio.get_running_loop().time() - began < 0.1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_it_is_asked_until_tavus_answers(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=0)
+        made = await kept.keeper.start(StartOptions())
+        kept.simulator.shutdown(made.conversation_id)
+        kept.client.reachable = False
+        await kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
+        await asyncio.sleep(100)
+        kept.client.reachable = True
+        await kept.heard(Ended)
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_join_while_tavus_is_asked_does_not_forget_to_ask(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(latency_ms=500)
+        kept = Kept(tmp_path, simulator, status_poll_s=0)
+        made = await kept.keeper.start(StartOptions())
+        kept.simulator.shutdown(made.conversation_id)
+        await kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
+        await asyncio.sleep(0.1)
+        kept.keeper.user_joined("u1")
+        assert (await kept.heard(Ended)).conversation_id == made.conversation_id
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_flood_of_hints_asks_once_a_second_and_once_at_a_time(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=0)
+        made = await kept.keeper.start(StartOptions())
+        asking = most = 0
+        ask = kept.client.get_conversation
+
+        async def counted(*args: Any, **options: Any) -> Any:
+            nonlocal asking, most
+            asking += 1
+            most = max(most, asking)
+            await asyncio.sleep(0.3)
+            try:
+                return await ask(*args, **options)
+            finally:
+                asking -= 1
+
+        kept.client.get_conversation = counted  # type: ignore[method-assign]
+        for number in range(1000):
+            await kept.keeper.heard(
+                made.conversation_id, _shutdown(number), "page"
+            )
+            await asyncio.sleep(0.01)
+        assert 9 <= _gets(kept) <= 11
+        assert most == 1
+        assert kept.simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_webhook_and_poll_are_told_once_in_any_order(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=15)
+        made = await kept.keeper.start(StartOptions())
+        kept.simulator.join(made.conversation_id)
+        await asyncio.sleep(60)
+        there = kept.simulator.conversation(made.conversation_id)
+        joined = [dict(event) for event in there.events]
+        assert {event["event_type"] for event in joined} == {
+            "system.replica_joined",
+            "system.pal_joined",
+        }
+        kept.simulator.shutdown(made.conversation_id, "first")
+        for event in [*reversed(there.events), *joined]:
+            await kept.keeper.heard(made.conversation_id, event, "webhook")
+        await kept.heard(Ended)
+        for event in there.events:
+            await kept.keeper.heard(made.conversation_id, event, "webhook")
+        told = [(e.event["event_type"], e.source) for e in kept.of(Reported)]
+        assert sorted(told) == [
+            ("application.transcription_ready", "webhook"),
+            ("system.replica_joined", "poll"),
+            ("system.shutdown", "webhook"),
+        ]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_webhook_does_not_shift_what_polls_have_seen(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=15)
+        made = await kept.keeper.start(StartOptions())
+        for number in range(5):
+            await kept.keeper.heard(
+                made.conversation_id,
+                {"event_type": "application.new", "timestamp": number},
+                "webhook",
+            )
+        kept.simulator.join(made.conversation_id)
+        await asyncio.sleep(20)
+        told = [(e.event["event_type"], e.source) for e in kept.of(Reported)]
+        assert told[-1] == ("system.replica_joined", "poll")
+        assert len(told) == 6
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_what_comes_after_the_end_is_told_with_whose_it_was(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), conversation_scope="user")
+        kept.keeper.user_joined("u1", "room")
+        made = await kept.heard(Created)
+        ended_id = made.conversation.conversation_id
+        await kept.keeper.end(ended_id)
+        kept.keeper.user_joined("u1", "other room")
+        await kept.heard(Created, 2)
+        late = {"event_type": "application.transcription_ready"}
+        assert await kept.keeper.heard(ended_id, late, "webhook")
+        assert not await kept.keeper.heard("c404", late, "webhook")
+        (told,) = kept.of(Reported)
+        assert (told.conversation_id, told.user_id, told.channel) == (
+            ended_id,
+            "u1",
+            "room",
+        )
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_conversation_that_moves_is_told_with_its_new_channel(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), status_poll_s=0)
+        kept.keeper.user_joined("u1", "room")
+        made = await kept.heard(Created)
+        kept.keeper.user_joined("u2", "other room")
+        await kept.keeper.heard(
+            made.conversation.conversation_id, {"event_type": "x"}, "webhook"
+        )
+        (told,) = kept.of(Reported)
+        assert told.channel == "other room"
+        await kept.keeper.close()
+
+    run(main())
+
+
 async def _broken(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("a bug")

@@ -31,6 +31,7 @@ from support.virtual_time import VirtualTimeLoop, finish
 from tavus_sim import Simulator
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import TavusError
+from ten_packages.extension.tavus_python.events import Reported
 from ten_packages.extension.tavus_python.tavus_client import Conversation
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
@@ -48,6 +49,11 @@ FAULTS = (
     "page_before",
     "empty",
     "slow",
+)
+EVENT_TYPES = (
+    "system.shutdown",
+    "system.pal_joined",
+    "conversation.user.started_speaking",
 )
 SOON_S = (0, 0.03, 1, 10)
 STATUSES = (400, 401, 402, 404, 429, 503)
@@ -132,9 +138,43 @@ class Lifecycle(RuleBasedStateMachine):
             self._command(self.kept.keeper.end(conversation_id))
 
     @rule()
+    def somebody_opens_the_room(self) -> None:
+        for conversation_id in self.simulator.active[:1]:
+            self.simulator.join(conversation_id)
+
+    @rule()
     def tavus_ends_it(self) -> None:
         for conversation_id in self.simulator.active[:1]:
             self.simulator.shutdown(conversation_id)
+
+    @rule(
+        which=st.integers(0, 5),
+        event_type=st.sampled_from(EVENT_TYPES),
+        at=st.integers(0, 3),
+        source=st.sampled_from(["webhook", "page"]),
+        times=st.sampled_from([1, 2, 50]),
+        then_s=st.sampled_from(SOON_S),
+    )
+    def somebody_says(
+        self,
+        which: int,
+        event_type: str,
+        at: int,
+        source: str,
+        times: int,
+        then_s: float,
+    ) -> None:
+        """True or not, repeated, out of order, of an end or of a stranger."""
+        ids = [*self.simulator.ledger()["conversations"], {}][-6:]
+        conversation_id = ids[which % len(ids)].get("conversation_id", "c404")
+        event = {"event_type": event_type, "timestamp": at}
+
+        async def say() -> None:
+            for _ in range(times):
+                await self.kept.keeper.heard(conversation_id, event, source)
+
+        self.do(say())
+        self.do(asyncio.sleep(then_s))
 
     @rule(
         endpoint=st.sampled_from(ENDPOINTS),
@@ -178,6 +218,24 @@ class Lifecycle(RuleBasedStateMachine):
             # ended by the next one, which does not know for whom it was.
             ours = set(self.simulator.active) - self.left
             assert len(ours) <= self.most
+
+    @invariant()
+    def what_is_said_to_be_over_is_over(self) -> None:
+        if hasattr(self, "kept"):
+            over = {event.conversation_id for event in self.kept.ended}
+            assert over.isdisjoint(self.simulator.active)
+
+    @invariant()
+    def tavus_is_quoted_once(self) -> None:
+        if hasattr(self, "kept"):
+            quoted = Counter(
+                (told.conversation_id, told.event["event_type"])
+                for told in self.kept.of(Reported)
+                if told.source != "page"
+                and told.event["event_type"] == "system.replica_joined"
+            )
+            assert set(quoted.values()) <= {1}
+            self.done["quoted"] += len(quoted)
 
     def teardown(self) -> None:
         try:

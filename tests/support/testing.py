@@ -46,6 +46,13 @@ class Scene:
         text, _ = result.get_property_to_json(None)
         return result.get_status_code(), json.loads(text or "{}")
 
+    async def say(self, name: str, text: str) -> None:
+        """Sends a data message; its properties are JSON text."""
+        data = Data.create(name)
+        data.set_property_from_json(None, text)
+        problem = await self._ten_env.send_data(data)
+        assert problem is None, problem
+
     async def message(self, name: str, count: int = 1) -> dict[str, Any]:
         """Waits for the n-th data message of a name; returns its content."""
         while len(self.messages(name)) < count:

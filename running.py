@@ -1,0 +1,64 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""What conversations share, and what is known of one that runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .config import TavusConfig
+from .creation import Creator
+from .errors import TavusError
+from .events import Event
+from .journal import Entry, Journal
+from .polling import Polling
+from .reaper import Reaper
+from .reports import Reports, Story
+from .tavus_client import Conversation, TavusClient
+
+
+@dataclass
+class Parts:
+    """What the conversations of one extension share."""
+
+    config: TavusConfig
+    client: TavusClient
+    journal: Journal
+    reaper: Reaper
+    creator: Creator
+    reports: Reports
+    emit: Callable[[Event], Awaitable[None]]
+    log: logging.Logger
+    refused: TavusError | None = None
+    refused_until: float = 0.0
+
+
+@dataclass
+class Running:
+    """What is known of a conversation that runs."""
+
+    entry: Entry
+    conversation: Conversation
+    since: float
+    polling: Polling
+    story: Story
+    events_seen: int = 0
+    times_unknown: int = 0
+    ending: bool = False
+
+
+async def reason_there(client: TavusClient, running: Running) -> str:
+    """Why Tavus ended it before we did; "" when that was us after all."""
+    try:
+        seen = await client.get_conversation(
+            running.conversation.conversation_id, verbose=True
+        )
+    except TavusError:
+        return ""
+    reason = seen.shutdown_reason
+    return "" if reason.startswith("end_conversation") else reason

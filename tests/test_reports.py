@@ -1,0 +1,320 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""What is said of a conversation reaches the graph once, whoever says it."""
+
+import itertools
+from typing import Any
+
+import pytest
+from ten_packages.extension.tavus_python.events import Reported
+from ten_packages.extension.tavus_python.reports import (
+    PAGE,
+    POLL,
+    WEBHOOK,
+    Reports,
+    canonical,
+)
+
+AT = "2025-07-11T06:45:47.472000Z"
+
+
+class Graph:
+    """What the graph heard of conversation c1, and how often Tavus is asked."""
+
+    def __init__(self) -> None:
+        self.heard: list[Reported] = []
+        self.asked = 0
+        self.reports = Reports(self._hear)
+        self.story = self.reports.opened("c1", "ann", "room", self._ask)
+
+    async def _hear(self, reported: Reported) -> None:
+        self.heard.append(reported)
+
+    def _ask(self) -> None:
+        self.asked += 1
+
+    async def say(
+        self, event: dict[str, Any], source: str = WEBHOOK, of: str = "c1"
+    ) -> bool:
+        return await self.reports.report(of, event, source)
+
+    @property
+    def types(self) -> list[Any]:
+        return [reported.event["event_type"] for reported in self.heard]
+
+
+def shutdown(at: Any = AT) -> dict[str, Any]:
+    return {
+        "event_type": "system.shutdown",
+        "timestamp": at,
+        "properties": {"shutdown_reason": "max_call_duration reached"},
+    }
+
+
+def speaking(what: str, role: str, seq: int, legacy: bool) -> dict[str, Any]:
+    stamp = {"seq": seq, "timestamp": 1746000000.0 + seq / 100}
+    if legacy:
+        return {"event_type": f"conversation.{role}.{what}_speaking", **stamp}
+    return {
+        "event_type": f"conversation.{what}_speaking",
+        "properties": {"role": role},
+        **stamp,
+    }
+
+
+async def test_nothing_is_told_of_a_conversation_that_is_not_ours() -> None:
+    graph = Graph()
+    assert not await graph.say(shutdown(), of="c2")
+    assert graph.heard == []
+    assert graph.asked == 0
+
+
+async def test_an_event_is_told_with_whose_it_is_and_who_says_so() -> None:
+    graph = Graph()
+    assert await graph.say(shutdown(), PAGE)
+    assert graph.heard == [
+        Reported("c1", shutdown(), "ann", "room", source="page")
+    ]
+
+
+@pytest.mark.parametrize(
+    "order", list(itertools.product([POLL, WEBHOOK], repeat=3))
+)
+async def test_webhook_and_poll_say_it_once_whichever_is_first(
+    order: tuple[str, ...],
+) -> None:
+    graph = Graph()
+    for source in order:
+        sent = {"conversation_id": "c1"} if source == WEBHOOK else {}
+        await graph.say({**shutdown(), **sent}, source)
+    assert [reported.source for reported in graph.heard] == [order[0]]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2025-07-11T06:45:47.472Z",
+        "2025-07-11T06:45:47.472000+00:00",
+        "2025-07-11T08:45:47.472000+02:00",
+        "2025-07-11T06:45:47.472000",
+        1752216347.472,
+    ],
+)
+async def test_one_moment_may_be_written_in_several_ways(at: Any) -> None:
+    graph = Graph()
+    await graph.say(shutdown())
+    await graph.say(shutdown(at), POLL)
+    assert len(graph.heard) == 1
+
+
+@pytest.mark.parametrize(
+    "at",
+    ["soon", "", True, [], {}, 1e999, -1e999, float("nan"), 10**400, None],
+)
+async def test_a_moment_that_is_none_breaks_nothing(at: Any) -> None:
+    graph = Graph()
+    await graph.say(shutdown(at))
+    await graph.say(shutdown(at))
+    assert len(graph.heard) == 1
+
+
+async def test_events_without_a_time_are_told_apart_by_their_content() -> None:
+    graph = Graph()
+    for key in ("a", "b", "a"):
+        await graph.say(
+            {
+                "event_type": "application.recording_ready",
+                "properties": {"s3_key": key},
+            }
+        )
+    assert len(graph.heard) == 2
+
+
+async def test_what_is_nested_for_mischief_breaks_nothing() -> None:
+    graph = Graph()
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert await graph.say({"event_type": "x", "properties": {"deep": deep}})
+    while deep:  # else its own end overflows the stack
+        deep = deep[0]
+    assert len(graph.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("system.replica_joined", "system.pal_joined"),
+        ("system.pal_joined", "system.replica_joined"),
+    ],
+)
+async def test_the_face_joins_once_whatever_it_is_called(
+    first: str, second: str
+) -> None:
+    graph = Graph()
+    for number, event_type in enumerate([first, second, first]):
+        await graph.say(
+            {"event_type": event_type, "timestamp": f"2025-07-1{number}"}
+        )
+    assert graph.types == ["system.replica_joined"]
+
+
+@pytest.mark.parametrize("role", ["replica", "pal", "user"])
+@pytest.mark.parametrize("legacy_first", [False, True])
+async def test_of_speaking_twins_the_second_is_dropped(
+    role: str, legacy_first: bool
+) -> None:
+    graph = Graph()
+    seq = itertools.count()
+    for what in ("started", "stopped", "started", "stopped"):
+        for legacy in (legacy_first, not legacy_first):
+            await graph.say(speaking(what, role, next(seq), legacy), PAGE)
+    assert graph.types == 2 * [
+        "conversation.started_speaking",
+        "conversation.stopped_speaking",
+    ]
+    assert {r.event["properties"]["role"] for r in graph.heard} == {
+        "user" if role == "user" else "replica"
+    }
+
+
+async def test_who_speaks_is_kept_apart_by_role() -> None:
+    graph = Graph()
+    await graph.say(speaking("started", "user", 1, False), PAGE)
+    await graph.say(speaking("started", "replica", 2, False), PAGE)
+    await graph.say(speaking("stopped", "user", 3, True), PAGE)
+    assert [r.event["properties"]["role"] for r in graph.heard] == [
+        "user",
+        "replica",
+        "user",
+    ]
+
+
+async def test_a_twin_that_comes_too_late_does_not_start_anew() -> None:
+    graph = Graph()
+    started, twin = (
+        speaking("started", "replica", 5, False),
+        speaking("started", "replica", 6, True),
+    )
+    await graph.say(started, PAGE)
+    await graph.say(speaking("stopped", "replica", 7, False), PAGE)
+    await graph.say(twin, PAGE)
+    await graph.say(speaking("stopped", "replica", 8, True), PAGE)
+    assert graph.types == [
+        "conversation.started_speaking",
+        "conversation.stopped_speaking",
+    ]
+
+
+async def test_two_tabs_that_hear_the_same_say_it_once() -> None:
+    graph = Graph()
+    room = [
+        {
+            "event_type": "conversation.utterance",
+            "seq": seq,
+            "timestamp": 1746000000.0 + seq,
+            "properties": {"role": "user", "speech": "yes"},
+        }
+        for seq in range(4)
+    ]
+    for event in [room[0], room[2], room[1], room[0], *room, room[3]]:
+        await graph.say(event, PAGE)
+    assert [r.event["seq"] for r in graph.heard] == [0, 2, 1, 3]
+
+
+async def test_a_room_that_counts_anew_is_heard_again() -> None:
+    graph = Graph()
+    for visit in (0, 100):
+        for seq, what in enumerate(("started", "stopped")):
+            event = speaking(what, "replica", seq, False)
+            event["timestamp"] += visit
+            await graph.say(event, PAGE)
+    assert len(graph.heard) == 4
+
+
+async def test_the_same_words_twice_are_two_utterances() -> None:
+    graph = Graph()
+    yes = {
+        "event_type": "conversation.utterance",
+        "properties": {"role": "user", "speech": "yes"},
+    }
+    await graph.say(yes, PAGE)
+    await graph.say(yes, PAGE)
+    assert len(graph.heard) == 2
+
+
+async def test_a_page_cannot_say_it_in_tavus_place() -> None:
+    graph = Graph()
+    joined = {"event_type": "system.pal_joined", "timestamp": AT}
+    for event in (shutdown(), joined):
+        for source in (PAGE, PAGE, WEBHOOK, PAGE, POLL):
+            await graph.say(event, source)
+    assert [reported.source for reported in graph.heard] == 2 * [
+        "page",
+        "webhook",
+    ]
+
+
+async def test_what_floods_from_a_page_hides_no_replay_from_tavus() -> None:
+    graph = Graph()
+    await graph.say(shutdown())
+    for seq in range(1000):
+        await graph.say({"event_type": "conversation.joined", "seq": seq}, PAGE)
+    await graph.say(shutdown())
+    assert graph.types.count("system.shutdown") == 1
+
+
+async def test_who_says_it_is_over_makes_us_ask_and_a_poll_does_not() -> None:
+    graph = Graph()
+    await graph.say(shutdown(1), POLL)
+    assert graph.asked == 0
+    await graph.say(shutdown(2), WEBHOOK)
+    await graph.say(shutdown(2), WEBHOOK)
+    await graph.say(shutdown(3), PAGE)
+    assert graph.asked == 2
+
+
+async def test_what_comes_after_the_end_is_told_as_before() -> None:
+    graph = Graph()
+    graph.story.channel = "other room"
+    graph.reports.closed("c1")
+    graph.reports.closed("c1")
+    assert await graph.say({"event_type": "application.transcription_ready"})
+    late = graph.heard[-1]
+    assert (late.user_id, late.channel) == ("ann", "other room")
+    await graph.say(shutdown())
+    assert graph.asked == 0
+
+
+async def test_ended_conversations_are_forgotten_in_the_end() -> None:
+    graph = Graph()
+    graph.reports.closed("c1")
+    for number in range(1000):
+        graph.reports.opened(f"d{number}", "", "", lambda: None)
+        graph.reports.closed(f"d{number}")
+    assert not await graph.say(shutdown())
+    assert await graph.say(shutdown(), of="d0")
+    assert await graph.say(shutdown(), of="d999")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"event_type": 7, "properties": []},
+        {"event_type": "conversation.user.sang"},
+        {"event_type": "system.replica_joined", "properties": {"role": 7}},
+    ],
+)
+def test_what_has_no_other_name_stays_as_it_is(event: dict[str, Any]) -> None:
+    assert canonical(event) == event
+
+
+def test_the_event_that_came_is_not_changed() -> None:
+    event = speaking("started", "pal", 1, False)
+    told = canonical(event)
+    assert told["properties"] == {"role": "replica"}
+    assert event["properties"] == {"role": "pal"}

@@ -1,0 +1,84 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Waiting for an answer, for a moment, or for a change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, Generic, TypeVar
+
+from .polling import NEVER
+
+T = TypeVar("T")
+
+
+class Answers(Generic[T]):
+    """Those who wait for the same answer; some may have given up."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[T]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def anybody(self) -> bool:
+        """Whether somebody still waits."""
+        return any(not answer.done() for answer in self._waiting)
+
+    def ask(self) -> asyncio.Future[T]:
+        """One more who waits."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        return answer
+
+    def give(self, value: T) -> None:
+        """Answers all who wait."""
+        for answer in self._drain():
+            answer.set_result(value)
+
+    def refuse(self, error: Exception) -> None:
+        """Answers all who wait with an error."""
+        for answer in self._drain():
+            answer.set_exception(error)
+
+    def _drain(self) -> list[asyncio.Future[T]]:
+        taken = [answer for answer in self._waiting if not answer.done()]
+        self._waiting.clear()
+        return taken
+
+
+async def changed_or_due(changed: asyncio.Event, due: Iterable[float]) -> None:
+    """Waits for a change, or for the first of these times of the loop."""
+    first = min(due, default=NEVER)
+    alarm = None
+    if first != NEVER:
+        alarm = asyncio.get_running_loop().call_at(first, changed.set)
+    try:
+        await changed.wait()
+    finally:
+        if alarm:
+            alarm.cancel()
+
+
+async def unless_changed(
+    changed: asyncio.Event, work: Coroutine[Any, Any, T]
+) -> T | None:
+    """Does some work, and drops it when a change comes first.
+
+    Returns:
+        What came of the work; None when it was dropped.
+    """
+    task = asyncio.create_task(work)
+    change = asyncio.create_task(changed.wait())
+    try:
+        await asyncio.wait((task, change), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        change.cancel()
+        await asyncio.gather(task, change, return_exceptions=True)
