@@ -25,9 +25,11 @@ LONG_S = 30.0
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(
+    *arguments: str, **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-m", "tavus_sim", "--port", "0", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(DEVKIT)}
+    environment = {**os.environ, **variables, "PYTHONPATH": str(DEVKIT)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -102,6 +104,35 @@ def test_ids_differ_from_run_to_run_unless_seeded():
 
     assert first_id() != first_id()
     assert first_id("--seed", "7") == first_id("--seed", "7")
+
+
+def _join(url: str) -> dict[str, object]:
+    """The room of a new conversation, at once after somebody has joined."""
+    body = {"persona_id": "pcb7a34da5fe"}
+    created = post(f"{url}/conversations", body)
+    room = url.removesuffix("/v2") + (
+        f"/sim/conversations/{created['conversation_id']}"
+    )
+    join = urllib.request.Request(f"{room}/join", method="POST")
+    urllib.request.urlopen(join, timeout=LONG_S).close()
+    with urllib.request.urlopen(f"{room}/room", timeout=LONG_S) as reply:
+        return json.load(reply)
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "joined"),
+    [
+        ((), "", False),
+        ((), "0", True),
+        (("--replica-join-ms", "0"), "60000", True),
+        (("--replica-join-ms", "60000"), "0", False),
+    ],
+)
+def test_how_long_one_waits_for_the_face(
+    options: tuple[str, ...], variable: str, joined: bool
+):
+    with running(*options, TAVUS_SIM_REPLICA_JOIN_MS=variable) as (_, url):
+        assert _join(url)["replica_joined"] is joined
 
 
 def test_a_taken_port_is_an_error_with_one_line():

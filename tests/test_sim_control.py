@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The simulator's own paths: ledger, faults, conversations, clock, rooms."""
+"""The simulator's own paths: ledger, faults, conversations, clock."""
 
 import base64
 import json
@@ -219,30 +219,6 @@ def test_an_unknown_control_path_is_404(sim: Simulator):
     assert call(sim, "GET", "/sim/nothing").status == 404
 
 
-def test_a_room_says_that_it_is_a_simulation(sim: Simulator):
-    conversation = create(sim, conversation_name="<b>&")
-    path = f"/room/{conversation['conversation_id']}"
-    reply = call(sim, "GET", path)
-    page = reply.body.decode()
-    assert reply.status == 200
-    assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert "This is a simulation" in page
-    assert "<b>" not in page
-    assert f"/sim/conversations/{conversation['conversation_id']}" in page
-
-
-def test_a_private_room_opens_only_with_its_token(sim: Simulator):
-    conversation = create(sim, require_auth=True)
-    path = f"/room/{conversation['conversation_id']}"
-    token = conversation["meeting_token"]
-    assert call(sim, "GET", f"{path}?t={token}").status == 200
-    for query in ("", "?t=wrong"):
-        reply = call(sim, "GET", path + query)
-        assert reply.status == 403
-        assert b"You are not allowed to join this meeting." in reply.body
-        assert b"<script>" not in reply.body
-
-
 def test_a_meeting_token_names_its_room_and_its_end(sim: Simulator):
     conversation = create(
         sim,
@@ -256,16 +232,3 @@ def test_a_meeting_token_names_its_room_and_its_end(sim: Simulator):
         "iat": int(START_S),
         "exp": int(START_S) + 60,
     }
-
-
-def test_the_room_of_an_ended_conversation_is_gone(sim: Simulator):
-    conversation_id = create(sim)["conversation_id"]
-    sim.shutdown(conversation_id)
-    reply = call(sim, "GET", f"/room/{conversation_id}")
-    assert reply.status == 410
-    assert b"<script>" not in reply.body
-
-
-def test_an_unknown_room_is_refused(sim: Simulator):
-    assert call(sim, "GET", "/room/c0").status == 400
-    assert call(sim, "POST", "/room/c0").status == 404

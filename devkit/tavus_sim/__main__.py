@@ -8,6 +8,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -28,6 +29,14 @@ def main() -> int:
     parser.add_argument(
         "--latency-ms", type=_not_negative, default=0, metavar="N"
     )
+    parser.add_argument(
+        "--replica-join-ms",
+        type=_not_negative,
+        default=os.environ.get("TAVUS_SIM_REPLICA_JOIN_MS") or "1500",
+        metavar="N",
+        help="how long one waits for the face in a room; by default "
+        "TAVUS_SIM_REPLICA_JOIN_MS or 1500",
+    )
     parser.add_argument("--vocabulary", choices=("old", "new"), default="old")
     parser.add_argument(
         "--seed", type=int, help="of the ids; by default never the same twice"
@@ -39,6 +48,7 @@ def main() -> int:
         api_key=options.api_key,
         max_concurrent=options.max_concurrent,
         latency_ms=options.latency_ms,
+        replica_join_ms=options.replica_join_ms,
         vocabulary=options.vocabulary,
         # Ids that come back after a restart would look like the old ones to
         # a client that remembers what it left open.

@@ -3,20 +3,18 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The paths that Tavus does not have: ``/sim/…`` for tests and scripts, and
-the rooms."""
+"""The paths that Tavus does not have: ``/sim/…``, for tests and scripts and
+the page of a room."""
 
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
 from .messages import Refusal, SimReply, SimRequest, json_reply
-from .room import room_page
+from .room import everything, interaction, room_view, static_file
 
 if TYPE_CHECKING:
     from .simulator import Simulator
-
-_HTML = {"content-type": "text/html; charset=utf-8"}
 
 
 def control(
@@ -44,6 +42,14 @@ def control(
         case "DELETE", ["faults"]:
             simulator.clear_faults()
             return SimReply(204)
+        case "GET", ["static", name]:
+            return static_file(name)
+        case "GET", ["conversations", conversation_id]:
+            return everything(simulator, conversation_id)
+        case "GET", ["conversations", conversation_id, "room"]:
+            return room_view(simulator, request, conversation_id)
+        case "POST", ["conversations", conversation_id, "interactions"]:
+            return interaction(simulator, request, conversation_id)
         case "POST", ["conversations", conversation_id, verb]:
             return _conversation(simulator, request, conversation_id, verb)
         case "POST", ["credits"]:
@@ -63,25 +69,6 @@ def control(
             simulator.advance(by_s)
             return json_reply({"now": simulator.now()})
     raise Refusal(404, error="Not found; see devkit/tavus_sim/control.py")
-
-
-def room(
-    simulator: "Simulator", request: SimRequest, conversation_id: str
-) -> SimReply:
-    """The page of a room.
-
-    Raises:
-        Refusal: for an unknown conversation.
-    """
-    conversation = simulator.conversation(conversation_id)
-    status, closed = 200, None
-    if conversation.status == "ended":
-        status, closed = 410, "This conversation has ended."
-    elif request.query.get("t") != conversation.meeting_token:
-        # Tavus's own words (openapi.yaml, require_auth).
-        status, closed = 403, "You are not allowed to join this meeting."
-    page = room_page(conversation_id, conversation.name, closed)
-    return SimReply(status, page, dict(_HTML))
 
 
 def _add_fault(simulator: "Simulator", options: dict[str, Any]) -> SimReply:

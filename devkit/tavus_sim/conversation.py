@@ -8,6 +8,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .interactions import Interactions
 from .messages import iso
 
 Vocabulary = Literal["old", "new"]
@@ -16,6 +17,7 @@ ABSENT = "participant_absent_timeout reached"
 LEFT = "participant_left_timeout reached"
 TOO_LONG = "max_call_duration reached"
 REPLICA_JOINS = "replica joins"
+_REPLICA_JOINED = "system.replica_joined"
 
 # tavus-api.md 1.2: the defaults of `properties`, in seconds, and the longest
 # call any plan has; a longer wish is cut silently.
@@ -50,6 +52,20 @@ class Conversation:
     left_at: float | None = None
     replica_due_at: float | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    interactions: Interactions = field(default_factory=Interactions)
+
+    @property
+    def replica_joined(self) -> bool:
+        """Whether the replica has come in."""
+        return any(e["event_type"] == _REPLICA_JOINED for e in self.events)
+
+    @property
+    def shutdown_reason(self) -> str | None:
+        """What Tavus said when it ended."""
+        for event in self.events:
+            if event["event_type"] == "system.shutdown":
+                return event["properties"]["shutdown_reason"]
+        return None
 
     def limit_s(self, name: str) -> float:
         """One of the timeouts in ``DEFAULTS_S``, as the request set it."""

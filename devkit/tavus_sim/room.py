@@ -3,54 +3,165 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The page behind a conversation's URL: says what it is, and lets a person
-be a participant by keeping it open."""
+"""The page behind a conversation's URL, and what the page may know.
 
-import html
-from string import Template
+The page is a set of files that are the same for every room: nothing of a
+request is ever written into HTML. What differs the page asks for.
+"""
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$name (simulated)</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 15vh auto;
-       max-width: 34rem; padding: 0 1rem; text-align: center; }
-</style>
-<h1>$name</h1>
-<p>This is a simulation of a Tavus room. No face will come, and nothing is
-billed. You count as a participant for as long as this page is open.</p>
-<p id="state" role="status">$state</p>
-$script
-</html>
-""")
-_SCRIPT = Template("""<script>
-const here = "/sim/conversations/$conversation_id";
-const state = document.getElementById("state");
-fetch(here + "/join", { method: "POST" }).then(async (reply) => {
-  if (!reply.ok) throw new Error((await reply.json()).error);
-  state.textContent = "You are in.";
-  addEventListener("pagehide", () => navigator.sendBeacon(here + "/leave"));
-}).catch((problem) => { state.textContent = problem.message; });
-</script>""")
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .catalog import Catalog
+from .conversation import Conversation
+from .interactions import check_size
+from .messages import Refusal, SimReply, SimRequest, iso, json_reply
+from .rules import LANGUAGES
+
+if TYPE_CHECKING:
+    from .simulator import Simulator
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+# Any page may show a simulated room, wherever a developer serves it from.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors *"
+)
 
 
-def room_page(conversation_id: str, name: str, closed: str | None) -> bytes:
-    """The page of one room.
+def static_file(name: str, status: int = 200) -> SimReply:
+    """A file of the page.
 
-    Args:
-        conversation_id: which.
-        name: the conversation's name.
-        closed: why one cannot join; ``None`` when one can.
-
-    Returns:
-        HTML.
+    Raises:
+        Refusal: 404 when there is none of this name.
     """
-    script = _SCRIPT.substitute(conversation_id=conversation_id)
-    page = _PAGE.substitute(
-        name=html.escape(name),
-        state=html.escape(closed or "Joining …"),
-        script="" if closed else script,
+    # The name chooses from a list, so no name leads out of the folder.
+    for path in _STATIC.iterdir():
+        if path.name == name:
+            headers = {
+                "content-type": _TYPES[path.suffix],
+                "content-security-policy": _POLICY,
+                "x-content-type-options": "nosniff",
+                "referrer-policy": "no-referrer",  # the URL may hold a token
+                "cache-control": "no-cache",
+            }
+            return SimReply(status, path.read_bytes(), headers)
+    raise Refusal(404, error="Not found")
+
+
+def room_page(
+    simulator: "Simulator", request: SimRequest, conversation_id: str
+) -> SimReply:
+    """The page of a room; its status says whether one can enter.
+
+    Raises:
+        Refusal: for an unknown conversation.
+    """
+    conversation = simulator.conversation(conversation_id)
+    status = 200
+    if conversation.status == "ended":
+        status = 410
+    elif not _may_enter(conversation, request):
+        status = 403
+    return static_file("room.html", status)
+
+
+def room_view(
+    simulator: "Simulator", request: SimRequest, conversation_id: str
+) -> SimReply:
+    """What the page of a room knows about its conversation.
+
+    Raises:
+        Refusal: for an unknown conversation, or without its token.
+    """
+    conversation = simulator.conversation(conversation_id)
+    _check_entry(conversation, request)
+    return json_reply(view_of(conversation, simulator.catalog))
+
+
+def interaction(
+    simulator: "Simulator", request: SimRequest, conversation_id: str
+) -> SimReply:
+    """An app message has come into a room.
+
+    Raises:
+        Refusal: for an unknown or ended conversation, without its token,
+            for a body that is no JSON, and for one over 64 KiB.
+    """
+    conversation = simulator.conversation(conversation_id)
+    _check_entry(conversation, request)
+    if conversation.status == "ended":
+        raise Refusal(409, error="The conversation has ended")
+    check_size(request.body)
+    return json_reply(
+        conversation.interactions.add(
+            conversation_id,
+            request.json_value(),
+            iso(simulator.now()),
+            replica_joined=conversation.replica_joined,
+        )
     )
-    return page.encode()
+
+
+def everything(simulator: "Simulator", conversation_id: str) -> SimReply:
+    """All there is to know about a conversation, for tests.
+
+    Raises:
+        Refusal: for an unknown conversation.
+    """
+    conversation = simulator.conversation(conversation_id)
+    return json_reply(
+        {
+            **conversation.entry(simulator.now()),
+            "replica_joined": conversation.replica_joined,
+            "request": conversation.request,
+            "events": conversation.events,
+            "interactions": list(conversation.interactions.kept),
+            "interactions_count": conversation.interactions.count,
+        }
+    )
+
+
+def _check_entry(conversation: Conversation, request: SimRequest) -> None:
+    if not _may_enter(conversation, request):
+        # Tavus's own words (openapi.yaml, require_auth).
+        raise Refusal(403, error="You are not allowed to join this meeting.")
+
+
+def _may_enter(conversation: Conversation, request: SimRequest) -> bool:
+    token = request.query.get("t")
+    return not conversation.private or token == conversation.meeting_token
+
+
+def view_of(conversation: Conversation, catalog: Catalog) -> dict[str, Any]:
+    """What the page of a room may know."""
+    request = conversation.request
+    properties = request.get("properties") or {}
+    language = (properties.get("language") or "english").lower()
+    codes = properties.get("languages") or [LANGUAGES.get(language, "en")]
+    persona = catalog.personas.get(conversation.persona_id) or {}
+    return {
+        "conversation_id": conversation.conversation_id,
+        "conversation_name": conversation.name,
+        "status": conversation.status,
+        "shutdown_reason": conversation.shutdown_reason,
+        "participants": conversation.participants,
+        "replica_id": conversation.replica_id,
+        "replica_name": catalog.replicas[conversation.replica_id][
+            "replica_name"
+        ],
+        "replica_joined": conversation.replica_joined,
+        "pipeline_mode": persona.get("pipeline_mode", "full"),
+        "custom_greeting": request.get("custom_greeting"),
+        "conversational_context": request.get("conversational_context"),
+        "language": codes[0],
+        "audio_only": bool(request.get("audio_only")),
+        "apply_greenscreen": bool(properties.get("apply_greenscreen")),
+    }

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from .messages import SimReply, SimRequest
+from .presence import attend, presence_of
 from .simulator import Simulator
 
 _LOG = logging.getLogger("tavus_sim")
@@ -115,15 +116,26 @@ class SimServer:
         await self.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        reply = self.simulator.handle(
-            SimRequest(
-                method=request.method,
-                path=request.path,
-                query=dict(request.query),
-                headers={k.lower(): v for k, v in request.headers.items()},
-                body=await request.read(),
-            )
+        asked = SimRequest(
+            method=request.method,
+            path=request.path,
+            query=dict(request.query),
+            headers={k.lower(): v for k, v in request.headers.items()},
+            body=await request.read(),
         )
+        room = presence_of(asked)
+        if room is None:
+            return await self._answer(request, self.simulator.handle(asked))
+        answer = await attend(
+            self.simulator, request, asked, room, self._closing
+        )
+        if isinstance(answer, SimReply):
+            return await self._answer(request, answer)
+        return answer
+
+    async def _answer(
+        self, request: web.Request, reply: SimReply
+    ) -> web.StreamResponse:
         wait_s = None if reply.fault == "hang" else reply.delay_s
         closing = wait_s != 0 and await self._closes_within(wait_s)
         if closing or reply.fault == "drop":

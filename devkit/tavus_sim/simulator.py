@@ -15,10 +15,11 @@ from typing import Any
 from .api import Account, Api
 from .book import ConversationBook
 from .catalog import Catalog
-from .control import control, room
+from .control import control
 from .conversation import Conversation, Vocabulary
 from .faults import BEFORE, ENDPOINTS, Fault, FaultBox, spoiled
 from .messages import Refusal, SimReply, SimRequest
+from .room import room_page
 from .routes import Route, find_route
 
 _COUNTED = (*ENDPOINTS[:-2], "other")
@@ -97,8 +98,8 @@ class Simulator:
             replica_join_ms / 1000,
             self._webhook,
         )
-        catalog = Catalog(random.Random(f"{seed} personas"))
-        self._api = Api(self._account, self._book, catalog, self.now)
+        self.catalog = Catalog(random.Random(f"{seed} personas"))
+        self._api = Api(self._account, self._book, self.catalog, self.now)
 
     @property
     def base_url(self) -> str:
@@ -129,7 +130,7 @@ class Simulator:
             case ["", "sim", *parts]:
                 return control(self, request, parts)
             case ["", "room", conversation_id] if request.method == "GET":
-                return room(self, request, conversation_id)
+                return room_page(self, request, conversation_id)
         raise Refusal(404, error="Not found")
 
     def _answer(self, request: SimRequest, parts: list[str]) -> SimReply:
