@@ -10,125 +10,31 @@ import json
 import os
 import signal
 import socket
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from support.example import READY_S, TENAPP, Example, account, needs_setup
 from support.http_node import Browser, Events, free_port
 from support.watched import WatchedSimulator
 from tavus_sim import ThreadedSim
 
-ROOT = Path(__file__).resolve().parent.parent
-START = ROOT / "examples" / "tavus" / "bin" / "start"
-TENAPP = ROOT / "examples" / "tavus" / "tenapp"
-READY_S = 40.0
-CREATED = "tavus_conversation_created"
-
-pytestmark = pytest.mark.skipif(
-    not (ROOT / ".venv" / "bin" / "python").exists(),
-    reason="the example needs the network once: run bin/setup first",
-)
+pytestmark = needs_setup
 
 
-class Example:
-    """examples/tavus/bin/start as a process; a context manager.
-
-    Args:
-        folder: Where it is called from, and has its journal.
-        env: The environment beside the usual; ports are free ones.
-    """
-
-    def __init__(self, folder: Path, **env: str) -> None:
-        usual = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("TAVUS_")
-        }
-        self._folder = folder
-        self._env = {
-            **usual,
-            "TAVUS_HTTP_PORT": "0",
-            "TAVUS_SIM_PORT": "0",
-            "TAVUS_JOURNAL_DIR": str(folder / "journal"),
-            **env,
-        }
-        self.output: list[str] = []
-        self.below: list[psutil.Process] = []
-        self._process: Process | None = None
-
-    @property
-    def process(self) -> Process:
-        """The process of bin/start."""
-        assert self._process is not None
-        return self._process
-
-    async def __aenter__(self) -> "Example":
-        self._process = await asyncio.create_subprocess_exec(
-            str(START),
-            env=self._env,
-            cwd=self._folder,
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.process.returncode is None:
-            self.process.terminate()
-            await self.ended()
-
-    async def ready(self) -> str:
-        """Waits until it can be used; the URL that it prints."""
-        line = await asyncio.wait_for(self._line("tavus: ready: "), READY_S)
-        self.below = psutil.Process(self.process.pid).children(recursive=True)
-        return line.split()[-1]
-
-    async def ended(self) -> str:
-        """Waits for its end; all that it printed."""
-        await asyncio.wait_for(self._line(None), READY_S)
-        await asyncio.wait_for(self.process.wait(), READY_S)
-        return "\n".join(self.output)
-
-    @property
-    def app(self) -> psutil.Process:
-        """The TEN app."""
-        (app,) = [p for p in self.below if "main.py" in p.cmdline()]
-        return app
-
-    def kill_app(self, number: signal.Signals) -> None:
-        """Sends the app, and nobody else, a signal."""
-        self.app.send_signal(number)
-
-    async def _line(self, start: str | None) -> str:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            text = line.decode().rstrip()
-            self.output.append(text)
-            if start is not None and text.startswith(start):
-                return text
-        assert start is None, "\n".join(self.output)
-        return ""
+async def call(browser: Browser, user_id: str) -> tuple[Events, dict[str, Any]]:
+    """Opens a tab and starts there; the tab, and the answer's data."""
+    tab = await browser.listen(user_id)
+    status, answer = await browser.create(user_id=user_id)
+    assert status == 200, answer
+    return tab, answer["data"]
 
 
-def account(sim: ThreadedSim) -> dict[str, str]:
-    """The environment of one who has a Tavus account."""
-    return {
-        "TAVUS_API_KEY": "tvk-0123456789abcdef",
-        "TAVUS_BASE_URL": sim.base_url,
-        "TAVUS_REPLICA_ID": "r9d30b0e55ac",
-    }
-
-
-async def call_each(browser: Browser, count: int) -> list[Events]:
+async def call_each(browser: Browser, count: int) -> None:
     """Opens so many tabs; each has its conversation."""
-    tabs = [await browser.listen(f"u{n}") for n in range(count)]
-    for tab in tabs:
-        event = await tab.next()
-        assert event is not None and event[0] == CREATED
-    return tabs
+    for n in range(count):
+        await call(browser, f"u{n}")
 
 
 async def ledger_when(
@@ -152,20 +58,17 @@ async def test_from_nothing_to_a_call_and_back(tmp_path: Path) -> None:
         text = "\n".join(example.output)
         assert "TAVUS_API_KEY is not set: a simulated Tavus is used" in text
         async with Browser(url) as browser:
-            events = await browser.listen("me")
-            event = await events.next()
-            assert event is not None
-            name, call = event
-            assert name == CREATED
-            room = call["conversation_url"]
+            tab, made = await call(browser, "me")
+            room = made["conversation_url"]
             async with browser.session.get(room) as page:
                 assert page.status == 200
             sim = room.split("/room/")[0]
-            events.close()
+            tab.close()
             ledger = await ledger_when(browser, f"{sim}/sim/ledger", 0, 10)
             assert ledger["created"] == ledger["ended"] == 1
             (entry,) = ledger["conversations"]
-            assert entry["conversation_id"] == call["conversation_id"]
+            assert entry["conversation_id"] == made["conversation_id"]
+            assert entry["ended_by"] == "client"
 
         # A terminal sends Ctrl-C to the whole foreground group.
         os.killpg(example.process.pid, signal.SIGINT)
@@ -177,6 +80,84 @@ async def test_from_nothing_to_a_call_and_back(tmp_path: Path) -> None:
             port = int(address.rsplit(":", 1)[1])
             with socket.socket() as sock:
                 assert sock.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_an_open_tab_alone_starts_nothing(tmp_path: Path) -> None:
+    simulator = WatchedSimulator()
+    with ThreadedSim(simulator) as sim:
+        async with (
+            Example(tmp_path, **account(sim)) as example,
+            Browser(await example.ready()) as browser,
+        ):
+            await browser.listen("me")
+            # Its join went to the graph before this start did.
+            await call(browser, "another")
+    assert simulator.ledger()["created"] == 1
+
+
+async def test_the_simulated_tavus_reports_to_the_app(tmp_path: Path) -> None:
+    async with (
+        Example(tmp_path) as example,
+        Browser(await example.ready()) as browser,
+    ):
+        tab, made = await call(browser, "me")
+        room = made["conversation_url"].replace("/room/", "/sim/conversations/")
+        async with browser.session.post(f"{room}/join") as reply:
+            assert reply.status == 204
+        seen = []
+        while "system.replica_joined" not in seen:
+            event = await tab.next()
+            assert event is not None
+            if event[0] == "tavus_event":
+                seen.append(event[1]["event_type"])
+                assert event[1]["source"] == "webhook"
+
+
+async def test_the_app_is_known_by_its_public_url(tmp_path: Path) -> None:
+    secret = "a-secret-for-webhooks-0123456789"
+    with ThreadedSim() as sim:
+        async with (
+            Example(
+                tmp_path,
+                **account(sim),
+                TAVUS_PUBLIC_URL="https://talk.example.com/",
+                TAVUS_WEBHOOK_SECRET=secret,
+            ) as example,
+            Browser(await example.ready()) as browser,
+        ):
+            for host, expected in (("talk", 200), ("other", 403)):
+                status, _ = await browser.ask(
+                    "GET",
+                    "/api/tavus/config",
+                    headers={"host": f"{host}.example.com"},
+                )
+                assert status == expected
+            _, made = await call(browser, "me")
+            asked = sim.simulator.conversation(made["conversation_id"]).request
+            assert asked["callback_url"] == (
+                f"https://talk.example.com/api/tavus/webhook/{secret}"
+            )
+
+
+async def test_no_secret_is_printed(tmp_path: Path) -> None:
+    secret = "a-secret-for-webhooks-0123456789"
+    token = "a-token-for-people-0123456789"
+    async with (
+        Example(
+            tmp_path, TAVUS_WEBHOOK_SECRET=secret, TAVUS_HTTP_TOKEN=token
+        ) as example,
+        Browser(await example.ready()) as browser,
+    ):
+        path = f"/api/tavus/webhook/{secret}"
+        status, _ = await browser.ask("POST", path, json={})
+        assert status == 422
+        status, _ = await browser.ask("POST", f"{path}x", json={})
+        assert status == 404
+        status, _ = await browser.create()
+        assert status == 401
+        example.process.terminate()
+        text = await example.ended()
+    assert secret not in text and token not in text
 
 
 async def test_after_a_kill_the_next_start_ends_what_was_left(
@@ -231,16 +212,12 @@ async def test_a_start_that_cannot_reach_tavus_works_when_it_can(
         Example(tmp_path, **account(sim)) as example,
         Browser(await example.ready()) as browser,
     ):
-        events = await browser.listen("u1")
-        event = await events.next()
-        assert event is not None
-        assert (event[0], event[1]["kind"]) == ("tavus_error", "network")
+        status, answer = await browser.create(user_id="u1")
+        assert (status, answer["data"]["kind"]) == (502, "network")
         with sim:
-            # It is tried again while the user waits.
-            while event is not None and event[0] != CREATED:
-                event = await events.next()
+            tab, _ = await call(browser, "u1")
             assert len(simulator.active) == 1
-            events.close()
+            tab.close()
             await simulator.until(lambda: simulator.active == [])
 
 

@@ -23,6 +23,13 @@ from ten_runtime import (
 )
 
 WAIT_S = 10.0
+# Tests are one client that asks much; those of the limits set their own.
+UNLIMITED: dict[str, Any] = {
+    "host": "",
+    "create_limit": "off",
+    "request_limit": "off",
+    "max_active": 0,
+}
 Message = tuple[str, dict[str, Any]]
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -138,7 +145,7 @@ class TenRun:
             text = json.dumps(graph).replace('"PORT"', str(self.port))
             self._tester.set_test_mode_graph(text)
         else:
-            settings = {"host": "", "port": self.port, **(properties or {})}
+            settings = {**UNLIMITED, "port": self.port, **(properties or {})}
             self._tester.set_test_mode_single(
                 "tavus_http_python", json.dumps(settings)
             )
@@ -258,20 +265,34 @@ class Browser:
             "POST", "/api/tavus/conversation/create", json=body
         )
 
-    async def end(self, conversation_id: str) -> tuple[int, dict[str, Any]]:
+    async def end(
+        self, conversation_id: str, user_id: str = "u1"
+    ) -> tuple[int, dict[str, Any]]:
         """Ends a conversation."""
         return await self.ask(
-            "DELETE", f"/api/tavus/conversation/{conversation_id}"
+            "DELETE",
+            f"/api/tavus/conversation/{conversation_id}",
+            params={"user_id": user_id},
         )
 
-    async def listen(self, user_id: str, **query: str) -> "Events":
-        """Opens an event stream."""
+    async def listen(
+        self,
+        user_id: str = "",
+        headers: dict[str, str] | None = None,
+        **query: str,
+    ) -> "Events":
+        """Opens an event stream; its first event is in ``ready``."""
+        if user_id:
+            query["user_id"] = user_id
         response = await self.session.get(
-            "/api/tavus/events", params={"user_id": user_id, **query}
+            "/api/tavus/events", params=query, headers=headers
         )
         assert response.status == 200, await response.text()
         events = Events(response)
         self._tabs.append(events)
+        first = await events.next()
+        assert first is not None and first[0] == "ready"
+        events.ready = first[1]
         return events
 
 
@@ -281,6 +302,8 @@ class Events:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
         self.comments = 0
+        self.last_id = ""
+        self.ready: dict[str, Any] = {}
 
     async def next(self) -> Message | None:
         """The next event; None when the server has ended the stream."""
@@ -292,6 +315,8 @@ class Events:
             text = line.decode().rstrip("\n")
             if text.startswith(":"):
                 self.comments += 1
+            elif text.startswith("id: "):
+                self.last_id = text[len("id: ") :]
             elif text.startswith("event: "):
                 name = text[len("event: ") :]
             elif text.startswith("data: "):
