@@ -1,0 +1,139 @@
+//
+// This file is part of TEN Framework, an open source project.
+// Licensed under the Apache License, Version 2.0.
+// See the LICENSE file for more information.
+//
+/** The start: what this is, one button, and what may be chosen. */
+import { useEffect, useRef, useState, type SyntheticEvent } from "react";
+
+import type { Options } from "../api";
+import type { Call, View } from "../call";
+import { LANGUAGES } from "../languages";
+import { keepToken, readToken } from "../token";
+import { Portrait } from "./Portrait";
+
+export function StartView({ call, view }: { call: Call; view: View }) {
+  return (
+    <div className="start">
+      <div className="pitch">
+        <h1>Talk to a face.</h1>
+        <p className="lead">
+          A digital human who listens, answers and looks back at you, in a video
+          call that starts with one press.
+        </p>
+        {view.config ? (
+          <StartForm
+            call={call}
+            tokenNeeded={view.config.token_needed}
+            limits={view.config.limits}
+          />
+        ) : (
+          <div className="form-space" />
+        )}
+      </div>
+      <Portrait />
+    </div>
+  );
+}
+
+interface StartFormProps {
+  call: Call;
+  tokenNeeded: boolean;
+  limits: { custom_greeting: number; conversational_context: number };
+}
+
+function StartForm({ call, tokenNeeded, limits }: StartFormProps) {
+  const [options, setOptions] = useState<Options>(call.options);
+  const [token, setToken] = useState(readToken);
+  const button = useRef<HTMLButtonElement>(null);
+  const change = (part: Partial<Options>) => {
+    setOptions({ ...options, ...part });
+  };
+  const submit = (event: SyntheticEvent) => {
+    event.preventDefault();
+    if (tokenNeeded) keepToken(token.trim());
+    call.start(options);
+  };
+  // Whoever comes back from a call goes on where the call began.
+  const returned = call.visits > 0;
+  useEffect(() => {
+    if (returned) button.current?.focus();
+  }, [returned]);
+  return (
+    <form onSubmit={submit}>
+      {tokenNeeded && (
+        <label className="field">
+          <span>Access token</span>
+          <input
+            type="password"
+            autoComplete="off"
+            required
+            value={token}
+            data-testid="token"
+            onChange={(event) => {
+              setToken(event.target.value);
+            }}
+          />
+        </label>
+      )}
+      <button
+        ref={button}
+        type="submit"
+        className="primary large"
+        data-testid="start"
+      >
+        Start conversation
+      </button>
+      <details data-testid="options">
+        <summary>Options</summary>
+        <div className="fields">
+          <label className="field">
+            <span>Language</span>
+            <select
+              value={options.language}
+              onChange={(event) => {
+                change({ language: event.target.value });
+              }}
+            >
+              {LANGUAGES.map(([value, label]) => (
+                <option key={value} value={value}>
+                  {label}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label className="field">
+            <span>
+              Greeting <small>what the face says first</small>
+            </span>
+            <textarea
+              rows={2}
+              maxLength={limits.custom_greeting}
+              value={options.custom_greeting}
+              onChange={(event) => {
+                change({ custom_greeting: event.target.value });
+              }}
+            />
+          </label>
+          <label className="field">
+            <span>
+              What it should know <small>about you, or the task</small>
+            </span>
+            <textarea
+              rows={3}
+              maxLength={limits.conversational_context}
+              value={options.conversational_context}
+              onChange={(event) => {
+                change({ conversational_context: event.target.value });
+              }}
+            />
+          </label>
+        </div>
+      </details>
+      <p className="hint">
+        Your browser will ask for the microphone. The camera stays off until you
+        turn it on.
+      </p>
+    </form>
+  );
+}

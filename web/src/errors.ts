@@ -1,0 +1,213 @@
+//
+// This file is part of TEN Framework, an open source project.
+// Licensed under the Apache License, Version 2.0.
+// See the LICENSE file for more information.
+//
+/** What a person reads for each kind of error, and what they can do. */
+import type { Problem } from "./api";
+
+export type Remedy = "retry" | "reload" | "token" | "end" | "microphone";
+
+export interface Advice {
+  title: string;
+  what: string;
+  todo: string;
+  remedy: Remedy;
+}
+
+const OWNER = "If this is your server:";
+
+const ADVICE = {
+  // This page and its own server
+  offline: {
+    title: "The server is out of reach",
+    what: "This page cannot talk to its server.",
+    todo: "Check your network, then try again.",
+    remedy: "retry",
+  },
+  unauthorized: {
+    title: "An access token is needed",
+    what: "The server did not accept the token of this page.",
+    todo: "Enter the access token that you were given.",
+    remedy: "token",
+  },
+  too_many: {
+    title: "That was a little fast",
+    what: "Too many requests came from your network.",
+    todo: "Wait a moment, then try again.",
+    remedy: "retry",
+  },
+  full: {
+    title: "Every seat is taken",
+    what: "As many conversations are running as this server allows.",
+    todo: "Try again when somebody has left.",
+    remedy: "retry",
+  },
+  limiter: {
+    title: "The server cannot count conversations",
+    what: "It starts none while its shared counter is away.",
+    todo: `Try again soon. ${OWNER} check that Redis is running.`,
+    remedy: "retry",
+  },
+  validation: {
+    title: "Something in the options does not fit",
+    what: "The server or Tavus refused a value.",
+    todo: "Change the options, then try again.",
+    remedy: "retry",
+  },
+  not_found: {
+    title: "That conversation is gone",
+    what: "It has ended, or was never yours.",
+    todo: "Start a new one.",
+    remedy: "retry",
+  },
+  method: {
+    title: "This page is out of date",
+    what: "The server no longer understands how it asks.",
+    todo: "Reload the page.",
+    remedy: "reload",
+  },
+  too_large: {
+    title: "That was too much text",
+    what: "The request is longer than the server takes.",
+    todo: "Shorten the greeting or the context, then try again.",
+    remedy: "retry",
+  },
+  cancelled: {
+    title: "It was ended before it began",
+    what: "Something else ended this conversation while it was being made.",
+    todo: "Start again if that was not you.",
+    remedy: "retry",
+  },
+  forbidden: {
+    title: "This address may not start conversations",
+    what: "The server does not accept requests from this page's address.",
+    todo: `Open the page from its own server. ${OWNER} see allowed_origins.`,
+    remedy: "reload",
+  },
+  // The server and Tavus
+  auth: {
+    title: "Tavus does not accept the key",
+    what: "The server's Tavus API key is missing, wrong or restricted.",
+    todo: `${OWNER} set TAVUS_API_KEY to a key that is valid, and restart.`,
+    remedy: "retry",
+  },
+  credits: {
+    title: "No minutes left",
+    what: "The Tavus account of this server has used up its credits.",
+    todo: `${OWNER} add credits in the Tavus portal, then try again.`,
+    remedy: "retry",
+  },
+  concurrency: {
+    title: "All lines are busy",
+    what: "As many conversations are running as the Tavus plan allows.",
+    todo: "Try again when one of them has ended.",
+    remedy: "retry",
+  },
+  rate_limited: {
+    title: "Tavus asks for a pause",
+    what: "Tavus received too many requests from this server.",
+    todo: "Wait a moment, then try again.",
+    remedy: "retry",
+  },
+  server: {
+    title: "Tavus has a problem",
+    what: "Tavus could not start the conversation.",
+    todo: "Try again in a minute.",
+    remedy: "retry",
+  },
+  network: {
+    title: "Tavus is out of reach",
+    what: "The server of this page cannot connect to Tavus.",
+    todo: `Try again soon. ${OWNER} check its network and proxy.`,
+    remedy: "retry",
+  },
+  protocol: {
+    title: "An unexpected answer",
+    what: "Something other than the expected server answered.",
+    todo: `Try again. ${OWNER} check base_url and the proxies on the way.`,
+    remedy: "retry",
+  },
+  timeout: {
+    title: "No answer in time",
+    what: "The conversation took too long to start.",
+    todo: "Try again. A late one is ended by the server.",
+    remedy: "retry",
+  },
+  config: {
+    title: "The server is not set up yet",
+    what: "A property of its Tavus extension cannot be used.",
+    todo: `${OWNER} its log says which one, and what to write.`,
+    remedy: "retry",
+  },
+  graph: {
+    title: "The server's graph is not wired",
+    what: "No extension took the request to start a conversation.",
+    todo: `${OWNER} compare its connections with the README.`,
+    remedy: "retry",
+  },
+  stopping: {
+    title: "The server is restarting",
+    what: "It takes no new conversations now.",
+    todo: "Try again in a moment.",
+    remedy: "retry",
+  },
+  internal: {
+    title: "Something broke on the server",
+    what: "That is a mistake in the software, not yours.",
+    todo: `Try again. ${OWNER} its log has more; please report it.`,
+    remedy: "retry",
+  },
+  unknown: {
+    title: "Something went wrong",
+    what: "The server reports a kind of error that this page does not know.",
+    todo: "Try again, or reload the page.",
+    remedy: "retry",
+  },
+  // The room and this browser
+  microphone_denied: {
+    title: "The face cannot hear you",
+    what: "The browser gives this page no microphone.",
+    todo: "Allow it beside the address, or plug one in, then try again.",
+    remedy: "microphone",
+  },
+  camera_denied: {
+    title: "The camera is not available",
+    what: "The browser gives this page no camera. You can go on without.",
+    todo: "Allow it beside the address, or close what else is using it.",
+    remedy: "microphone",
+  },
+  room_not_allowed: {
+    title: "The room did not let you in",
+    what: "It is private, and this link is no longer valid.",
+    todo: "Start a new conversation.",
+    remedy: "retry",
+  },
+  room_full: {
+    title: "The room is full",
+    what: "As many people are in it as it holds.",
+    todo: "Start a conversation of your own.",
+    remedy: "retry",
+  },
+  room_network: {
+    title: "The room cannot be reached",
+    what: "Your browser has no connection to the video room.",
+    todo: "Check your network, VPN and firewall, then try again.",
+    remedy: "retry",
+  },
+  not_ended: {
+    title: "It may still be running",
+    what: "The server did not confirm that the conversation has ended.",
+    todo: "End it once more. Closing this page ends it too, a little later.",
+    remedy: "end",
+  },
+} as const satisfies Record<string, Advice>;
+
+/** Every kind there is advice for. */
+export const KINDS = Object.keys(ADVICE) as (keyof typeof ADVICE)[];
+
+export function adviceFor(problem: Problem): Advice {
+  return Object.hasOwn(ADVICE, problem.kind)
+    ? ADVICE[problem.kind as keyof typeof ADVICE]
+    : ADVICE.unknown;
+}
