@@ -115,6 +115,17 @@ class StartOptions(Section):
     remote_user_id: Annotated[str, BeforeValidator(coerce.user_id)] = ""
     channel: Word = ""
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether the conversation is to be as configured."""
+        return not (
+            self.custom_greeting
+            or self.conversational_context
+            or self.language
+            or self.persona_id
+            or self.replica_id
+        )
+
     @classmethod
     def load(cls, properties: Mapping[str, Any]) -> "StartOptions":
         """The options in a command's properties; unknown ones are ignored.
@@ -128,7 +139,8 @@ class StartOptions(Section):
         problems += [text for _, text in checks.spelling_conflicts(options)]
         if problems:
             raise ConfigError(problems)
-        return options.model_copy(update=checks.one_spelling(options))
+        spelling = checks.one_spelling(options)
+        return options.model_copy(update=spelling) if spelling else options
 
 
 class TavusConfig(Section):

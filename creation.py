@@ -30,7 +30,7 @@ _LOOK_AFTER_SILENCE_S = (0.0, 0.5, 1.5, 3.0, 6.0)
 _MAX_POSTS = 3
 _SLOT_FREED_S = 1.5
 _LOOK_EVERY_S = 3.0
-_SPARES = 8
+_SPARES = 32
 # What a join asks for; also known as this very object.
 NO_OPTIONS = StartOptions()
 
@@ -64,10 +64,12 @@ class Creator:
         self._log = log
         self.personas = PersonaKeeper(config, client, log)
         # Intents that are on disk before anybody needs them.
-        self._spares: list[tuple[Entry, dict[str, Any] | None]] = []
+        self._spares: list[Entry] = []
         self._spare_due: asyncio.TimerHandle | None = None
         self._spare_task: asyncio.Task[None] | None = None
         self._closed = False
+        # The body of those who ask for nothing special, and its persona.
+        self._usual: tuple[str, dict[str, Any]] | None = None
 
     async def create(
         self,
@@ -100,9 +102,8 @@ class Creator:
         posts = 0
         while True:
             posts += 1
-            entry, body = await self._intent()
-            if body is None or options is not NO_OPTIONS:
-                body = self._body(entry, options, persona_id)
+            entry = await self._intent()
+            body = self._body(entry, options, persona_id)
             try:
                 made = await self._client.create_conversation(body)
             except TavusError as error:
@@ -141,21 +142,17 @@ class Creator:
             self._spare_due.cancel()
         if self._spare_task is not None:
             await asyncio.wait([self._spare_task], timeout=timeout_s)
-        for entry, _ in self._spares:
+        for entry in self._spares:
             self._journal.over(entry.name)
 
     async def _write_spares(self) -> None:
         entries = [self._entry() for _ in range(_SPARES - len(self._spares))]
         await self._journal.want(*entries)
-        persona_id = self.personas.persona_id
-        known = bool(persona_id) or not self._config.auto_create_persona
-        for entry in entries:
-            body = self._body(entry, NO_OPTIONS, persona_id) if known else None
-            self._spares.append((entry, body))
+        self._spares += entries
         self._spare_task = None
 
-    async def _intent(self) -> tuple[Entry, dict[str, Any] | None]:
-        """An entry that is on disk, for one request, and its usual body."""
+    async def _intent(self) -> Entry:
+        """An entry that is on disk, for one request."""
         if len(self._spares) <= _SPARES // 2 and self._spare_due is None:
             # Written while Tavus works on this one: call_soon would come
             # before the request goes out.
@@ -165,7 +162,7 @@ class Creator:
             return self._spares.pop()
         entry = self._entry()
         await self._journal.want(entry)
-        return entry, None
+        return entry
 
     def _entry(self) -> Entry:
         # A name of its own for each request: a late conversation can never
@@ -179,9 +176,16 @@ class Creator:
     def _body(
         self, entry: Entry, options: StartOptions, persona_id: str
     ) -> dict[str, Any]:
-        return self._config.conversation_body(
-            entry.name, options, persona_id=persona_id
-        )
+        if not options.is_usual:
+            return self._config.conversation_body(
+                entry.name, options, persona_id=persona_id
+            )
+        if self._usual is None or self._usual[0] != persona_id:
+            body = self._config.conversation_body(
+                self._config.conversation_name, persona_id=persona_id
+            )
+            self._usual = (persona_id, body)
+        return {**self._usual[1], "conversation_name": entry.name}
 
     async def _free_a_slot(self, error: TavusError) -> None:
         self._log.warning("%s; ending what dead processes left", error)

@@ -82,7 +82,10 @@ class Schema:
         fitted = dict(value)
         for name, schema in self.properties.items():
             if name in fitted:
-                fitted[name] = schema.fit(fitted[name], f"{where}.{name}")
+                one = fitted[name]
+                # Nearly all are text, which needs no fitting.
+                if type(one) is not str or schema.type != "string":
+                    fitted[name] = schema.fit(one, f"{where}.{name}")
         return fitted
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from .error import VALUE_NOT_FOUND, TenError, TenErrorCode, runtime_error
@@ -177,11 +178,23 @@ def to_json(root: dict[str, Any], path: str | None) -> tuple[str, Any]:
             )
     if _has_uint64(value):
         abort("get_property_to_json met an integer above int64")
-    # A buffer has no JSON form: it shows as null.
-    text = json.dumps(
-        value, indent=2, ensure_ascii=False, default=lambda _: None
-    )
-    return text, None
+    return _pretty(value), None
+
+
+def _pretty(value: Any, indent: str = "\n") -> str:
+    # As json.dumps(indent=2), whose own encoder for that is a slow one.
+    if not value or not isinstance(value, (dict, list)):
+        return _COMPACT.encode(value)
+    inner = indent + "  "
+    if isinstance(value, list):
+        parts = [_pretty(one, inner) for one in value]
+        return "[" + inner + ("," + inner).join(parts) + indent + "]"
+    parts = [
+        f"{encode_basestring(name)}: "
+        + (encode_basestring(one) if type(one) is str else _pretty(one, inner))
+        for name, one in value.items()
+    ]
+    return "{" + inner + ("," + inner).join(parts) + indent + "}"
 
 
 def from_json(text: object) -> tuple[Any, TenError | None]:
@@ -189,7 +202,7 @@ def from_json(text: object) -> tuple[Any, TenError | None]:
     if check_text(text) == "":
         return None, runtime_error(0, "")
     try:
-        return json.loads(str(text), parse_constant=_refuse_constant), None
+        return _DECODER.decode(str(text)), None
     except ValueError as e:
         return None, runtime_error(TenErrorCode.ErrorCodeInvalidJSON, str(e))
 
@@ -216,12 +229,22 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_uint64(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_uint64(v) for v in value.values())
-    if isinstance(value, list):
-        return any(_has_uint64(v) for v in value)
+    if isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            # Most are text, which needs no call.
+            if type(one) is not str and _has_uint64(one):
+                return True
+        return False
     return isinstance(value, int) and value > INT64_MAX
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _as_null(_: object) -> None:
+    """A buffer has no JSON form: it shows as null."""
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_COMPACT = json.JSONEncoder(ensure_ascii=False, default=_as_null)
