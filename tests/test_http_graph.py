@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.http_node import Browser, TenRun
+from support.http_node import UNLIMITED, Browser, TenRun
 from support.watched import WatchedSimulator
 from tavus_sim import Simulator, ThreadedSim
 
@@ -38,7 +38,7 @@ def graph_of(properties: dict[str, Any]) -> dict[str, Any]:
                 "type": "extension",
                 "name": "http",
                 "addon": "tavus_http_python",
-                "property": {"port": "PORT"},
+                "property": {**UNLIMITED, "port": "PORT"},
             },
             {
                 "type": "extension",
@@ -162,7 +162,7 @@ async def test_create_and_delete(tmp_path: Path) -> None:
     simulator = Simulator()
     async with running(tmp_path, simulator) as (_, browser):
         status, reply = await browser.create(
-            custom_greeting="Good morning", language="German"
+            user_id="u1", custom_greeting="Good morning", language="German"
         )
         made = reply["data"]
         assert (status, reply["code"]) == (200, "0")

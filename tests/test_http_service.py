@@ -7,20 +7,14 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 from fastapi import FastAPI
-from support.http_node import Browser, Inbox
+from support.http_serving import ScriptedGraph, make_service, serving
 from ten_runtime import Cmd, Data
 
-from ten_packages.extension.tavus_http_python.config import (
-    ConfigError,
-    HttpConfig,
-)
 from ten_packages.extension.tavus_http_python.extension import (
     TavusHttpExtension,
 )
@@ -29,59 +23,10 @@ from ten_packages.extension.tavus_http_python.server import (
     HttpServer,
     listen,
 )
-from ten_packages.extension.tavus_http_python.service import HttpService
-
-
-class ScriptedGraph:
-    """A graph that notes what it hears, and may never answer."""
-
-    def __init__(self) -> None:
-        self.heard = Inbox()
-        self.silent = False
-        self.broken = False
-
-    async def _answer(self, name: str, **content: Any) -> None:
-        self.heard.add((name, content))
-        if self.broken:
-            raise RuntimeError("a bug")
-        if self.silent:
-            await asyncio.Event().wait()
-
-    async def start(self, options: Mapping[str, str]) -> dict[str, Any]:
-        await self._answer("start", **options)
-        return {"conversation_id": "c1", "conversation_url": "https://x/c1"}
-
-    async def end(self, conversation_id: str) -> None:
-        await self._answer("end", conversation_id=conversation_id)
-
-    async def joined(self, user_id: str, channel: str) -> None:
-        await self._answer("joined", user_id=user_id, channel=channel)
-
-    async def left(self, user_id: str, channel: str) -> None:
-        await self._answer("left", user_id=user_id, channel=channel)
-
-
-@asynccontextmanager
-async def serving(
-    graph: ScriptedGraph, log: list[str]
-) -> AsyncIterator[tuple[HttpService, Browser]]:
-    service = HttpService(
-        graph,
-        await listen("127.0.0.1", 0),
-        timeout_s=10,
-        warn=log.append,
-        complain=log.append,
-    )
-    service.start()
-    async with Browser(service.url) as browser:
-        try:
-            yield service, browser
-        finally:
-            await service.stop()
 
 
 async def test_a_join_url_is_the_url_where_none_is_given() -> None:
-    async with serving(ScriptedGraph(), []) as (_, browser):
+    async with serving() as (_, browser):
         _, reply = await browser.create()
         assert reply["data"]["join_url"] == "https://x/c1"
 
@@ -90,7 +35,7 @@ async def test_a_bug_is_a_500_without_a_trace() -> None:
     graph, log = ScriptedGraph(), []
     graph.broken = True
     async with serving(graph, log) as (_, browser):
-        status, reply = await browser.end("c1")
+        status, reply = await browser.create()
         assert (status, reply) == (
             500,
             {
@@ -102,7 +47,7 @@ async def test_a_bug_is_a_500_without_a_trace() -> None:
                 "msg": "internal error, see the log",
             },
         )
-    assert log == ["DELETE /api/tavus/conversation/c1: RuntimeError('a bug')"]
+    assert log == ["POST /api/tavus/conversation/create: RuntimeError('a bug')"]
 
 
 async def test_stop_ends_the_streams_and_says_who_left() -> None:
@@ -150,7 +95,7 @@ async def test_a_client_that_goes_within_its_body_harms_nobody() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
             b"POST /api/tavus/conversation/create HTTP/1.1\r\n"
-            b"Host: x\r\nContent-Length: 9\r\n\r\n{"
+            b"Host: localhost\r\nContent-Length: 9\r\n\r\n{"
         )
         await writer.drain()
         await browser.ask("GET", "/health")
@@ -161,12 +106,12 @@ async def test_a_client_that_goes_within_its_body_harms_nobody() -> None:
 
 
 async def test_a_service_may_stop_before_it_started() -> None:
-    sock = await listen("127.0.0.1", 0)
-    service = HttpService(
-        ScriptedGraph(), sock, timeout_s=1, warn=print, complain=print
-    )
+    service = await make_service(ScriptedGraph())
     await service.stop()
-    assert sock.fileno() == -1
+    with pytest.raises(OSError):
+        await asyncio.open_connection(
+            "127.0.0.1", int(service.url.rsplit(":", 1)[1])
+        )
 
 
 async def test_a_server_that_fails_says_so_and_exits_nothing() -> None:
@@ -205,80 +150,11 @@ async def test_a_host_that_is_not_ours_is_explained(host: str) -> None:
 
 async def test_the_url_of_an_ipv6_address_has_brackets() -> None:
     try:
-        sock = await listen("::1", 0)
+        service = await make_service(ScriptedGraph(), [], {"host": "::1"})
     except CannotListenError:
         pytest.skip("this machine has no IPv6")
-    service = HttpService(
-        ScriptedGraph(), sock, timeout_s=1, warn=print, complain=print
-    )
-    assert service.url == f"http://[::1]:{sock.getsockname()[1]}"
+    assert service.url.startswith("http://[::1]:")
     await service.stop()
-
-
-def test_blank_properties_are_the_defaults() -> None:
-    blank = {"host": " ", "port": "", "request_timeout_s": ""}
-    assert HttpConfig.load(blank) == HttpConfig() == HttpConfig.load({})
-    assert HttpConfig() == HttpConfig("127.0.0.1", 8080, 60.0)
-
-
-def test_numbers_may_be_text_as_from_the_environment() -> None:
-    config = HttpConfig.load({"port": " 9000 ", "request_timeout_s": "2.5"})
-    assert (config.port, config.request_timeout_s) == (9000, 2.5)
-
-
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)],
-)
-def test_whether_other_machines_can_connect(host: str, local: bool) -> None:
-    assert HttpConfig.load({"host": host}).is_local is local
-
-
-@pytest.mark.parametrize(
-    ("properties", "problem"),
-    [
-        (
-            {"host": 5},
-            'host: 5 is not text; write an address such as "127.0.0.1"',
-        ),
-        *(
-            (
-                {"port": port},
-                f"port: {shown} is no port; write a whole number from 0 (any "
-                "free port) to 65535",
-            )
-            for port, shown in [
-                ("http", '"http"'),
-                (-1, "-1"),
-                (65536, "65536"),
-                (80.5, "80.5"),
-                (True, "true"),
-                ([80], "[80]"),
-                ("inf", '"inf"'),
-            ]
-        ),
-        *(
-            (
-                {"request_timeout_s": value},
-                f"request_timeout_s: {shown} is no number from 0.1 to 170; "
-                "write seconds (TEN gives up after 180)",
-            )
-            for value, shown in [(0, "0"), (171, "171"), ("nan", '"nan"')]
-        ),
-    ],
-)
-def test_a_bad_property_is_explained(
-    properties: dict[str, Any], problem: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        HttpConfig.load(properties)
-    assert str(caught.value) == f"tavus_http: {problem}"
-
-
-def test_all_problems_are_named_at_once() -> None:
-    with pytest.raises(ConfigError) as caught:
-        HttpConfig.load({"host": 1, "port": "x", "request_timeout_s": -1})
-    assert str(caught.value).count(" | ") == 2
 
 
 class BrokenEnv:

@@ -198,7 +198,7 @@ const ADVICE = {
   not_ended: {
     title: "It may still be running",
     what: "The server did not confirm that the conversation has ended.",
-    todo: "End it once more. Closing this page ends it too, a little later.",
+    todo: "End it once more. Without you in it, it ends by itself soon.",
     remedy: "end",
   },
 } as const satisfies Record<string, Advice>;

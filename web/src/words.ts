@@ -8,7 +8,7 @@ import type { State } from "./session";
 
 const HAPPENED: Partial<Record<State["name"], string>> = {
   creating: "Asking for a conversation",
-  joining: "Conversation created",
+  joining: "Joining its room",
   waiting: "You are in the room",
   live: "The face has joined",
   ending: "Ending the conversation",

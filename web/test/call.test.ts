@@ -33,7 +33,7 @@ let streams: { listener: StreamListener; closed: boolean }[];
 let token: string;
 let call: Call;
 
-function newCall(): Call {
+function newCall(shared = new FakeLocks()): Call {
   return new Call({
     api: new Api(() => token),
     makeRoom: (_url, listener) => {
@@ -50,7 +50,7 @@ function newCall(): Call {
         },
       };
     },
-    locks: locks(new FakeLocks()),
+    locks: locks(shared),
   });
 }
 
@@ -155,7 +155,7 @@ describe("a conversation", () => {
     expect(call.view().liveSinceMs).toBe(Date.now());
     expect(texts()).toEqual([
       "Asking for a conversation",
-      "Conversation created",
+      "Joining its room",
       "You are in the room",
       "The face has joined",
     ]);
@@ -310,6 +310,20 @@ describe("a conversation", () => {
     expect(room()?.joined).toBe("http://127.0.0.1:9/room/c2");
     expect(texts()[0]).toBe("Asking for a conversation");
   });
+});
+
+it("obeys the graph in one tab of two", async () => {
+  const shared = new FakeLocks();
+  for (const tab of [newCall(shared), newCall(shared)]) {
+    call = tab;
+    await load([conversation("c1")]);
+    call.setStage(document.body);
+    await settle();
+    room()?.listener.joined();
+  }
+  const echo = { event_type: "conversation.echo", properties: { text: "hi" } };
+  for (const { listener } of streams) listener.event("tavus_interaction", echo);
+  expect(rooms.map(({ sent }) => sent)).toEqual([[echo], []]);
 });
 
 it("keeps what the graph says until we are in the room", async () => {

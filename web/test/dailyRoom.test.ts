@@ -86,10 +86,8 @@ function roomWith(load: () => Promise<Daily>): DailyRoom {
   );
 }
 
-beforeEach(() => {
-  call = new FakeCall();
-  heard = [];
-  room = roomWith(() =>
+function roomOfCall(): DailyRoom {
+  return roomWith(() =>
     Promise.resolve({
       createFrame: (_parent, given) => {
         options = given;
@@ -97,6 +95,12 @@ beforeEach(() => {
       },
     }),
   );
+}
+
+beforeEach(() => {
+  call = new FakeCall();
+  heard = [];
+  room = roomOfCall();
 });
 
 async function join(url = URL_) {
@@ -252,6 +256,22 @@ describe("in the room", () => {
     expect(call.destroyed).toBe(1);
     expect(heard).toEqual([]);
   });
+});
+
+it("fails when the frame does not load, and waits for one that did", async () => {
+  vi.useFakeTimers();
+  await join();
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(heard).toEqual([
+    ["failed", "room_network", "The room did not answer."],
+  ]);
+  heard.length = 0;
+  room = roomOfCall();
+  await join();
+  call.tell("loaded");
+  await vi.advanceTimersByTimeAsync(600_000); // somebody who takes their time
+  expect(heard).toEqual([]);
+  vi.useRealTimers();
 });
 
 it("is gone soon when the frame does not say goodbye", async () => {

@@ -33,42 +33,62 @@ class EventStream(Response):
         streams: Where it is opened and closed.
         user_id: Who listens.
         channel: Where.
+        heard: The id of the last event that was heard, or "".
+        headers: More of them.
     """
 
-    def __init__(self, streams: Streams, user_id: str, channel: str) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        user_id: str,
+        channel: str,
+        heard: str,
+        headers: dict[str, str],
+    ) -> None:
         super().__init__(
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+            headers={"x-accel-buffering": "no", **headers},
             media_type="text/event-stream",
         )
         del self.headers["content-length"]  # nobody knows when it ends
         self._streams = streams
         self._user_id = user_id
         self._channel = channel
+        self._heard = heard
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
+        stuck = asyncio.Event()
+        writing: asyncio.Task[None] | None = None
+
+        def give_up() -> None:
+            stuck.set()
+            if writing is not None:
+                writing.cancel()
+
+        stream = self._streams.open(
+            self._user_id, self._channel, self._heard, give_up
         )
-        stream = self._streams.open(self._user_id, self._channel)
-        ends = {
-            asyncio.create_task(_write(stream, send)),
-            asyncio.create_task(disconnected(receive)),
-            asyncio.create_task(_ended(stream)),
-        }
+        gone = asyncio.create_task(disconnected(receive))
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            writing = asyncio.create_task(_write(stream, send))
+            await asyncio.wait(
+                (writing, gone), return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             self._streams.close(stream)
-            for task in ends:
+            tasks = [gone, *([writing] if writing else [])]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
-        if not stream.stuck:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if not stuck.is_set():
             # A client that is gone, or does not read, can do without.
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(
@@ -83,17 +103,16 @@ async def disconnected(receive: Receive) -> None:
         pass
 
 
-async def _ended(stream: Stream) -> None:
-    await stream.ended.wait()
-
-
 async def _write(stream: Stream, send: Send) -> None:
-    chunk = _HELLO
-    while True:
+    loop = asyncio.get_running_loop()
+    chunk: bytes | None = _HELLO
+    while chunk is not None:
         await send(
             {"type": "http.response.body", "body": chunk, "more_body": True}
         )
+        # No task and no timeout for each event: streams are many, and wait.
+        beat = loop.call_later(_HEARTBEAT_S, stream.put, _HEARTBEAT)
         try:
-            chunk = await asyncio.wait_for(stream.get(), _HEARTBEAT_S)
-        except asyncio.TimeoutError:
-            chunk = _HEARTBEAT
+            chunk = await stream.get()
+        finally:
+            beat.cancel()

@@ -29,7 +29,9 @@ from ten_runtime import (
     StatusCode,
 )
 
+from .answers import Refusal
 from .config import ConfigError, HttpConfig
+from .page import PageError, load_page
 from .server import CannotListenError, listen
 from .service import HttpService
 from .ten_graph import TenGraph, clean, to_json
@@ -64,8 +66,9 @@ class TavusHttpExtension(AsyncExtension):
         # The port is open when this is done; on_start begins to answer.
         try:
             config = await _config(ten_env)
+            page = await load_page(config.page_dir)
             sock = await listen(config.host, config.port)
-        except (ConfigError, CannotListenError) as problem:
+        except (ConfigError, PageError, CannotListenError) as problem:
             self._problem = problem
             return
 
@@ -78,7 +81,8 @@ class TavusHttpExtension(AsyncExtension):
         self._service = HttpService(
             TenGraph(ten_env),
             sock,
-            timeout_s=config.request_timeout_s,
+            config,
+            page,
             warn=warn,
             complain=complain,
         )
@@ -86,18 +90,25 @@ class TavusHttpExtension(AsyncExtension):
             f"listening on {self._service.url}",
             category=LOG_CATEGORY_KEY_POINT,
         )
-        if not config.is_local:
+        if not config.is_local and not config.auth_token:
             warn(
                 f"host {config.host} lets other machines start conversations "
-                "that are billed; put a proxy with a login in front"
+                "that are billed; set auth_token (TAVUS_HTTP_TOKEN), or put a "
+                "proxy with a login in front (docs/deploy.md)"
             )
 
     @_guarded
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
         if self._service is not None:
-            self._service.start()
+            await self._service.start()
         elif self._problem is not None:
-            await _report(ten_env, str(self._problem))
+            ten_env.log_error(clean(str(self._problem)))
+            await _report(
+                ten_env,
+                ModuleErrorCode.FATAL_ERROR,
+                "config",
+                str(self._problem),
+            )
 
     @_guarded
     async def on_stop(self, _ten_env: AsyncTenEnv) -> None:
@@ -115,12 +126,27 @@ class TavusHttpExtension(AsyncExtension):
         await ten_env.return_result(result)
 
     @_guarded
-    async def on_data(self, _ten_env: AsyncTenEnv, data: Data) -> None:
-        # Nothing is awaited here, so events keep their order.
+    async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
+        # Nothing is awaited before it is handed over, so events keep their
+        # order.
+        service, name = self._service, data.get_name()
+        if service is None or name == "metrics":  # of which there are many
+            return
         text, problem = data.get_property_to_json(None)
         content = json.loads(text) if problem is None and text else {}
-        if self._service is not None:
-            self._service.publish(data.get_name(), content)
+        if name != "tavus_interaction":
+            service.publish(name, content)
+            return
+        try:
+            service.interact(content)
+        except Refusal as refusal:
+            ten_env.log_warn(clean(refusal.detail))
+            await _report(
+                ten_env,
+                ModuleErrorCode.NON_FATAL_ERROR,
+                refusal.kind,
+                refusal.detail,
+            )
 
 
 async def _config(ten_env: AsyncTenEnv) -> HttpConfig:
@@ -130,14 +156,15 @@ async def _config(ten_env: AsyncTenEnv) -> HttpConfig:
     return HttpConfig.load(json.loads(text or "{}"))
 
 
-async def _report(ten_env: AsyncTenEnv, problem: str) -> None:
-    ten_env.log_error(clean(problem))
+async def _report(
+    ten_env: AsyncTenEnv, code: ModuleErrorCode, kind: str, message: str
+) -> None:
     error = ModuleError(
         id=uuid.uuid4().hex,
         module=ModuleType.AVATAR,
-        code=int(ModuleErrorCode.FATAL_ERROR.value),
-        message=problem,
-        metadata={"kind": "config"},
+        code=int(code.value),
+        message=message,
+        metadata={"kind": kind},
     )
     data = Data.create("error")
     data.set_property_from_json(None, to_json(error.model_dump(mode="json")))

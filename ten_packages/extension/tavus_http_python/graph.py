@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""What the HTTP side wants of the graph: four calls and one error."""
+"""What the HTTP side wants of the graph: five calls and one error."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ class Graph(Protocol):
 
     async def left(self, user_id: str, channel: str) -> None:
         """Says that a user is gone.
+
+        Raises:
+            GraphError: Nobody took the message.
+        """
+
+    async def event(self, content: Mapping[str, str]) -> None:
+        """Hands on what Tavus says of a conversation.
+
+        Args:
+            content: The properties of ``tavus_event``.
 
         Raises:
             GraphError: Nobody took the message.

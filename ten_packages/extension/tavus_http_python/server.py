@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from .connection import Config, Connection, Doors
+
 _RESOLVE_TIMEOUT_S = 5.0
 _BACKLOG = 1024
 # A connection that confirms nothing for so long is dead (a lost network says
 # no goodbye): its user has left, and the conversation must end.
 _DEAD_AFTER_MS = 20_000
 _STOP_TIMEOUT_S = 0.2
+_IDLE_S = 30
 
 
 class CannotListenError(Exception):
@@ -92,6 +95,8 @@ class HttpServer:
         app: What to serve.
         sock: From ``listen``; closed by ``stop``.
         complain: Takes a line for the log, should the server fail.
+        max_connections: How many clients may be connected, event streams
+            included.
     """
 
     def __init__(
@@ -99,24 +104,29 @@ class HttpServer:
         app: ASGIApp,
         sock: socket.socket,
         complain: Callable[[str], None],
+        *,
+        max_connections: int = 1000,
     ) -> None:
         self._sock = sock
         self._complain = complain
         self._task: asyncio.Task[None] | None = None
         host, port = sock.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._uvicorn = _Uvicorn(
-            uvicorn.Config(
-                app,
-                access_log=False,
-                date_header=False,  # it would be the time of the start
-                lifespan="off",
-                log_config=None,
-                proxy_headers=False,
-                server_header=False,
-                ws="none",
-            )
+        config = Config(
+            app,
+            access_log=False,
+            date_header=False,  # it would be the time of the start
+            http=Connection,
+            lifespan="off",
+            log_config=None,
+            log_level="error",  # warnings are of what clients do wrong
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_IDLE_S,
+            ws="none",
         )
+        config.doors = Doors(max_connections)
+        self._uvicorn = _Uvicorn(config)
 
     def start(self) -> None:
         """Begins to answer."""

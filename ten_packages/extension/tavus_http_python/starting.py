@@ -17,12 +17,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .answers import Refusal
+from .conversations import Conversations
 from .graph import Graph, GraphError
+from .leases import Lease, Leases
+from .redis_store import LimiterUnavailable
 from .streams import Streams
 
 # How long a conversation that nobody waits for is kept for another client
 # that asked for it at the same time.
 _OTHERS_S = 1.0
+# When to come back: a place is free when a conversation ends, Redis when
+# somebody has seen to it.
+_FULL_RETRY_S = 10
+_LIMITER_RETRY_S = 5
 
 
 class Starter:
@@ -31,6 +38,8 @@ class Starter:
     Args:
         graph: Starts and ends.
         streams: Knows who is there.
+        conversations: Hears what was started.
+        leases: Says whether there is a place for one more.
         timeout_s: How long a client waits.
         warn: Takes a line for the log.
     """
@@ -39,16 +48,27 @@ class Starter:
         self,
         graph: Graph,
         streams: Streams,
+        conversations: Conversations,
+        leases: Leases,
+        *,
         timeout_s: float,
         warn: Callable[[str], None],
     ) -> None:
         self._graph = graph
         self._streams = streams
+        self._conversations = conversations
+        self._leases = leases
         self._timeout_s = timeout_s
         self._warn = warn
         self._waiting: Counter[str] = Counter()
         self._given: set[str] = set()
+        self._starting: set[asyncio.Task[dict[str, Any]]] = set()
         self._late: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether a conversation may run that nobody here knows yet."""
+        return bool(self._starting)
 
     async def start(
         self, options: Mapping[str, str], gone: asyncio.Task[None]
@@ -64,10 +84,22 @@ class Starter:
 
         Raises:
             GraphError: It could not be started.
-            Refusal: It took too long, or the client is gone.
+            Refusal: There is no place, it took too long, or the client is
+                gone.
         """
+        lease = await self._reserve()
+        if gone.done():
+            lease.give_back()
+            raise Refusal("cancelled", "the client is gone")
         user_id = options["remote_user_id"]
         starting = asyncio.create_task(self._graph.start(options))
+
+        def settle(task: asyncio.Task[dict[str, Any]]) -> None:
+            self._settle(lease, options, task)
+
+        self._starting.add(starting)
+        # Also when nobody waits any more: the place is held till then.
+        starting.add_done_callback(settle)
         given = False
         self._waiting[user_id] += 1
         try:
@@ -78,12 +110,15 @@ class Starter:
             )
             given = starting.done() and not gone.done()
         finally:
-            self._waiting -= Counter([user_id])
+            self._waiting[user_id] -= 1
+            if not self._waiting[user_id]:
+                del self._waiting[user_id]
             if not given:
                 self._abandon(user_id, starting)
         if given:
             made = starting.result()
-            self._given.add(made["conversation_id"])
+            if self._conversations.running(made["conversation_id"]):
+                self._given.add(made["conversation_id"])
             return made
         if gone.done():
             raise Refusal("cancelled", "the client is gone")
@@ -103,6 +138,39 @@ class Starter:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+    async def _reserve(self) -> Lease:
+        try:
+            lease = await self._leases.reserve()
+        except LimiterUnavailable as error:
+            raise Refusal("limiter", str(error), _LIMITER_RETRY_S) from error
+        if lease is None:
+            raise Refusal(
+                "full",
+                "as many conversations run as this server allows "
+                "(max_active); try again when one has ended",
+                _FULL_RETRY_S,
+            )
+        return lease
+
+    def _settle(
+        self,
+        lease: Lease,
+        options: Mapping[str, str],
+        task: asyncio.Task[dict[str, Any]],
+    ) -> None:
+        self._starting.discard(task)
+        if task.cancelled() or task.exception() is not None:
+            lease.give_back()
+            return
+        made = task.result()
+        runs = self._conversations.answered(
+            made, options["remote_user_id"], options.get("channel", "")
+        )
+        if runs:
+            lease.bind(made["conversation_id"])
+        else:
+            lease.give_back()
 
     def _abandon(
         self, user_id: str, starting: asyncio.Task[dict[str, Any]]
@@ -128,6 +196,8 @@ class Starter:
             await self._graph.end(conversation_id)
         except GraphError as error:
             self._warn(f"cannot end {conversation_id}: {error.detail}")
+        else:
+            self._conversations.end(conversation_id, "end_conversation")
 
     def _is_wanted(self, user_id: str, conversation_id: str) -> bool:
         """Whether another request or an open stream shares it."""

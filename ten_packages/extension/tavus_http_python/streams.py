@@ -9,52 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from .answers import Refusal
+from .conversations import Conversations
 from .graph import Graph, GraphError
+from .listeners import Listener, Stream
 
-# A browser that is so many messages behind is not reading any more.
-_QUEUE_LENGTH = 256
+# So long, and so many, users are known who have gone.
+_HISTORY_S = 60.0
+_ABSENT_USERS = 10_000
 # Joins and leaves are answered at once; without an answer something is wrong.
 _TELL_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 0.1
 
 CREATED = "tavus_conversation_created"
 ENDED = "tavus_conversation_ended"
-
-
-class Stream:
-    """The events for one listener, until ``ended`` is set.
-
-    Args:
-        user_id: Who listens.
-    """
-
-    def __init__(self, user_id: str) -> None:
-        self.user_id = user_id
-        self.ended = asyncio.Event()
-        self.stuck = False
-        self._chunks: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_LENGTH)
-
-    def put(self, chunk: bytes) -> None:
-        """Queues bytes for the listener; one who never reads is dropped."""
-        try:
-            self._chunks.put_nowait(chunk)
-        except asyncio.QueueFull:
-            self.stuck = True
-            self.ended.set()
-
-    async def get(self) -> bytes:
-        """The next bytes to write."""
-        return await self._chunks.get()
-
-
-@dataclass
-class _User:
-    channel: str
-    streams: list[Stream] = field(default_factory=list)
+EVENT = "tavus_event"
 
 
 class Streams:
@@ -64,41 +38,85 @@ class Streams:
 
     Args:
         graph: Hears of joins and leaves.
+        conversations: What runs, for those who come anew.
         warn: Takes a line for the log.
+        most_per_user: How many streams one user may open.
+        on_count: Hears how many streams are open.
     """
 
-    def __init__(self, graph: Graph, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        conversations: Conversations,
+        warn: Callable[[str], None],
+        *,
+        most_per_user: int,
+        on_count: Callable[[int], None],
+    ) -> None:
         self._graph = graph
+        self._conversations = conversations
         self._warn = warn
-        self._users: dict[str, _User] = {}
-        # By user; "" is a conversation for everybody.
-        self._running: dict[str, Mapping[str, Any]] = {}
+        self._most_per_user = most_per_user
+        self._on_count = on_count
+        self._count = 0
+        self._epoch = secrets.token_hex(4)
+        # Of the last event. The first is 2: who has heard "0" is unknown.
+        self._number = 1
+        self._users: dict[str, Listener] = {}
+        self._absent: OrderedDict[str, Listener] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
 
-    def open(self, user_id: str, channel: str) -> Stream:
-        """Adds a listener: hears first of the conversation that runs.
+    def open(
+        self,
+        user_id: str,
+        channel: str,
+        heard: str,
+        on_stuck: Callable[[], None],
+    ) -> Stream:
+        """Adds a listener.
 
         Args:
             user_id: The ``remote_user_id`` of the join.
             channel: The channel of the join.
+            heard: The id of the last event that was heard, or "".
+            on_stuck: Called when the listener does not read any more.
+
+        Returns:
+            Its stream: ``ready`` is queued, and after it what was missed,
+            or what runs.
+
+        Raises:
+            Refusal: The user has too many streams.
         """
-        stream = Stream(user_id)
         user = self._users.get(user_id)
         if user is None:
-            user = self._users[user_id] = _User(channel)
+            user = self._user(user_id, channel)
+            self._users[user_id] = user
             self._tell(user_id, self._graph.joined(user_id, channel))
+        elif len(user.streams) >= self._most_per_user:
+            raise Refusal(
+                "too_many",
+                f"{self._most_per_user} event streams of one user are open; "
+                "close a tab",
+                retry_after_s=1,
+            )
+        stream = Stream(user_id, on_stuck)
+        stream.put(self._greeting(user_id, user, heard))
         user.streams.append(stream)
-        for key in ("", user_id):
-            if key in self._running:
-                stream.put(_chunk(CREATED, self._running[key]))
+        self._counted(1)
         return stream
 
     def close(self, stream: Stream) -> None:
         """Removes a listener; never blocks, never raises."""
         user = self._users[stream.user_id]
         user.streams.remove(stream)
+        self._counted(-1)
         if not user.streams:
             del self._users[stream.user_id]
+            user.left_at = asyncio.get_running_loop().time()
+            self._absent[stream.user_id] = user
+            if len(self._absent) > _ABSENT_USERS:
+                self._absent.popitem(last=False)
             self._tell(
                 stream.user_id,
                 self._graph.left(stream.user_id, user.channel),
@@ -118,15 +136,29 @@ class Streams:
         elif not name.startswith("tavus_"):
             return
         user_id = str(content.get("remote_user_id", ""))
-        if name == CREATED:
-            self._running[user_id] = content
-        elif name == ENDED and self._is_running(
-            user_id, content.get("conversation_id")
-        ):
-            del self._running[user_id]
-        chunk = _chunk(name, content)
-        for stream in self._listeners(user_id):
-            stream.put(chunk)
+        if user_id:
+            user = self._users.get(user_id) or self._absent.get(user_id)
+            self._hand_out(name, content, [user] if user else [])
+        else:
+            everybody = [*self._users.values(), *self._absent.values()]
+            self._hand_out(name, content, everybody)
+
+    def interaction(self, owner: str, message: Mapping[str, Any]) -> bool:
+        """Hands an app message to one user, whose page says it in the room.
+
+        Args:
+            owner: Whose conversation it is; of everybody's, the user who has
+                been here longest says it.
+            message: The app message.
+
+        Returns:
+            Whether that user is there.
+        """
+        user_id = owner or next(iter(self._users), "")
+        user = self._users.get(user_id)
+        if user is not None:
+            self._hand_out("tavus_interaction", message, [user])
+        return user is not None
 
     def anybody_with(self, user_id: str, conversation_id: str) -> bool:
         """Whether somebody listens who is in that conversation.
@@ -135,13 +167,15 @@ class Streams:
             user_id: Who asked for the conversation.
             conversation_id: The conversation.
         """
-        shared = self._is_running("", conversation_id)
+        known = self._conversations.running(conversation_id)
+        shared = known is not None and known.user_id == ""
         return bool(self._users) if shared else user_id in self._users
 
     def end_all(self) -> None:
         """Ends every stream; their closing tells the graph."""
-        for stream in self._listeners(""):
-            stream.ended.set()
+        for user in self._users.values():
+            for stream in user.streams:
+                stream.end()
 
     async def stop(self) -> None:
         """Lets the last leaves reach the graph, for a moment."""
@@ -152,16 +186,65 @@ class Streams:
             task.cancel()
         await asyncio.gather(*telling, return_exceptions=True)
 
-    def _is_running(self, user_id: str, conversation_id: object) -> bool:
-        running = self._running.get(user_id, {})
-        return running.get("conversation_id") == conversation_id
+    def _user(self, user_id: str, channel: str) -> Listener:
+        """Who comes back within a minute is known."""
+        too_long_ago = asyncio.get_running_loop().time() - _HISTORY_S
+        while self._absent:
+            oldest = next(iter(self._absent.values()))
+            if oldest.left_at >= too_long_ago:
+                break
+            self._absent.popitem(last=False)
+        user = self._absent.pop(user_id, None)
+        if user is None:
+            return Listener(channel, self._number)
+        user.channel = channel
+        return user
 
-    def _listeners(self, user_id: str) -> Iterator[Stream]:
-        if not user_id:
-            for user in self._users.values():
-                yield from user.streams
-        elif user_id in self._users:
-            yield from self._users[user_id].streams
+    def _greeting(self, user_id: str, user: Listener, heard: str) -> bytes:
+        """``ready`` and what follows it, as one piece."""
+        running = self._conversations.of(user_id)
+        ready = {
+            "user_id": user_id,
+            "resumed": False,
+            "conversation_ids": [each.conversation_id for each in running],
+        }
+        missed = user.missed(self._number_of(heard))
+        if missed is not None:
+            ready["resumed"] = True
+            return _chunk(heard, "ready", ready) + b"".join(missed)
+        events = [("ready", ready)]
+        events += [(CREATED, each.event) for each in running]
+        # Until all is told it has heard nothing that can be resumed from.
+        ids = [self._id(0)] * (len(events) - 1) + [self._id(self._number)]
+        return b"".join(
+            _chunk(id_, name, content)
+            for id_, (name, content) in zip(ids, events, strict=True)
+        )
+
+    def _id(self, number: int) -> str:
+        return f"{self._epoch}-{number}"
+
+    def _number_of(self, heard: str) -> int:
+        """The number in an event's id; 0 where it is none of this process."""
+        epoch, _, number = heard.partition("-")
+        known = epoch == self._epoch and number.isascii() and number.isdigit()
+        known = known and len(number) < 16
+        return int(number) if known and int(number) <= self._number else 0
+
+    def _hand_out(
+        self, name: str, content: Mapping[str, Any], users: Sequence[Listener]
+    ) -> None:
+        # Counted also where nobody hears it: who comes back has missed it.
+        self._number += 1
+        if not users:
+            return
+        chunk = _chunk(self._id(self._number), name, content)
+        for user in users:
+            user.tell(self._number, chunk)
+
+    def _counted(self, more: int) -> None:
+        self._count += more
+        self._on_count(self._count)
 
     def _tell(self, user_id: str, call: Coroutine[Any, Any, None]) -> None:
         # Tasks start in the order in which they are made, so a leave never
@@ -200,6 +283,7 @@ def _trouble(error: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _chunk(name: str, content: Mapping[str, Any]) -> bytes:
+def _chunk(id_: str, name: str, content: Mapping[str, Any]) -> bytes:
     data = json.dumps(content, ensure_ascii=False)
-    return f"event: {name}\ndata: {data}\n\n".encode("utf-8", "replace")
+    text = f"id: {id_}\nevent: {name}\ndata: {data}\n\n"
+    return text.encode("utf-8", "replace")

@@ -11,9 +11,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ten_runtime import AsyncTenEnv, Cmd, StatusCode
+from ten_runtime import AsyncTenEnv, Cmd, Data, StatusCode
 
 from .graph import GraphError
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class TenGraph:
@@ -46,6 +48,15 @@ class TenGraph:
     async def left(self, user_id: str, channel: str) -> None:
         await self._command("on_user_left", _who(user_id, channel))
 
+    async def event(self, content: Mapping[str, str]) -> None:
+        data = Data.create("tavus_event")
+        data.set_property_from_json(None, to_json(content))
+        problem = await self._ten_env.send_data(data)
+        if problem is not None:
+            raise GraphError(
+                "graph", f"tavus_event could not be sent: {problem}"
+            )
+
     async def _command(
         self, name: str, properties: Mapping[str, str]
     ) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def _who(user_id: str, channel: str) -> dict[str, str]:
 
 def to_json(content: Mapping[str, Any]) -> str:
     """JSON that TEN's setters take."""
-    return clean(json.dumps(content, ensure_ascii=False))
+    return clean(_ENCODER.encode(content))
 
 
 def clean(text: str) -> str:

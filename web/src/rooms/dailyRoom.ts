@@ -33,12 +33,15 @@ const FATAL: Partial<Record<DailyFatalErrorType, string>> = {
 const OVER = new Set<DailyFatalErrorType>(["ejected", "exp-room", "no-room"]);
 // How Tavus's participants are known: tavus-examples, use-replica-ids.
 const FACE = "tavus-replica";
+// daily-js itself waits for ever for a frame that does not load.
+const LOAD_TIMEOUT_MS = 20_000;
 const LEAVE_TIMEOUT_MS = 3_000;
 
 export class DailyRoom implements Room {
   #call: DailyCall | null = null;
   #over = false;
   #faceSeen = false;
+  #alarm: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * @param load gets daily-js; another one in tests.
@@ -73,6 +76,7 @@ export class DailyRoom implements Room {
 
   async leave(): Promise<void> {
     this.#over = true;
+    clearTimeout(this.#alarm);
     const call = this.#call;
     if (!call) return;
     const frame = call.iframe();
@@ -100,6 +104,9 @@ export class DailyRoom implements Room {
     this.#call = call;
     call.iframe()?.setAttribute("title", "Video room");
     this.#listen(call);
+    this.#alarm = setTimeout(() => {
+      this.#fail({ kind: "room_network", detail: "The room did not answer." });
+    }, LOAD_TIMEOUT_MS);
     const room = new URL(url);
     const token = room.searchParams.get("t");
     room.searchParams.delete("t");
@@ -113,6 +120,9 @@ export class DailyRoom implements Room {
       this.#faceSeen = true;
       this.listener.faceJoined();
     };
+    call.on("loaded", () => {
+      clearTimeout(this.#alarm);
+    });
     call.on("joined-meeting", ({ participants }) => {
       if (this.#over) return;
       this.listener.joined();

@@ -1,0 +1,66 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The TEN app that bench/http.py measures: the graph of examples/tavus."""
+
+import argparse
+import json
+from typing import Any
+
+import checkout
+from http_bare import ABSENT_S, KEY, REPLICA
+from ten_runtime import App, TenEnv
+
+_PROPERTIES = checkout.ROOT / "examples" / "tavus" / "tenapp" / "property.json"
+
+
+class ExampleApp(App):
+    """Runs the first graph of the example.
+
+    Args:
+        changed: Properties by node, over those of the example.
+    """
+
+    def __init__(self, changed: dict[str, dict[str, Any]]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def on_configure(self, ten_env: TenEnv) -> None:
+        properties = json.loads(_PROPERTIES.read_text(encoding="utf-8"))
+        graphs = properties["ten"]["predefined_graphs"]
+        del graphs[1:]
+        for node in graphs[0]["graph"]["nodes"]:
+            node["property"].update(self._changed[node["name"]])
+        ten_env.init_property_from_json(json.dumps(properties))
+        ten_env.on_configure_done()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("base_url")
+    parser.add_argument("port", type=int)
+    parser.add_argument("journal_dir")
+    args = parser.parse_args()
+    ExampleApp(
+        {
+            "tavus": {
+                "tavus_api_key": KEY,
+                "base_url": args.base_url,
+                "replica_id": REPLICA,
+                "journal_dir": args.journal_dir,
+                "participant_absent_timeout": ABSENT_S,
+                # Otherwise each stream would start a conversation.
+                "auto_start": False,
+            },
+            "http": {
+                "host": "127.0.0.1",
+                "port": args.port,
+                # wrk is one client that is not to be slowed down.
+                "create_limit": "off",
+                "request_limit": "off",
+                "max_active": 0,
+            },
+        }
+    ).run(False)

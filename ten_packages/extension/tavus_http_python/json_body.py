@@ -1,0 +1,96 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Reads JSON that strangers send: one object, or a short reason why not."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from pydantic import ValidationError
+
+# What Tavus sends is about five deep.
+_MAX_DEPTH = 32
+
+
+class InvalidMessageError(ValueError):
+    """A message that is not taken; the text says why, without its content."""
+
+    kind = "validation"
+
+
+def read_object(body: bytes, what: str = "the body") -> dict[str, Any]:
+    """The one JSON object in a body.
+
+    Args:
+        body: Its size is the caller's to limit.
+        what: What to call it in an error.
+
+    Raises:
+        InvalidMessageError: It is not UTF-8, not JSON (RFC 8259: also no NaN
+            and no number beyond a double), no object, or nested too deep.
+    """
+    try:
+        value = json.loads(
+            body.decode(), parse_constant=_refuse, parse_float=_finite
+        )
+        if not isinstance(value, dict):
+            raise InvalidMessageError(f"{what} must be a JSON object")
+        if not _is_shallow(value):
+            raise InvalidMessageError(f"{what} is nested too deep")
+    except InvalidMessageError:
+        raise
+    except RecursionError:
+        raise InvalidMessageError(f"{what} is nested too deep") from None
+    except ValueError:  # its text can hold the body
+        raise InvalidMessageError(f"{what} is not valid JSON") from None
+    return value
+
+
+def problem_of(error: ValidationError, what: str = "") -> InvalidMessageError:
+    """The first thing that is wrong, without the value that is.
+
+    Args:
+        error: Of a model without nested ones.
+        what: The member that was validated; "" for the message itself.
+    """
+    first = error.errors(
+        include_input=False, include_url=False, include_context=False
+    )[0]
+    problem = first["msg"].removeprefix("Value error, ")
+    where = [what] if what else []
+    if first["type"] == "extra_forbidden":
+        # The name is the sender's, too.
+        problem = "has a member that is not known"
+    elif first["loc"]:
+        where.append(str(first["loc"][0]))
+    return InvalidMessageError(f"{'.'.join(where) or 'message'}: {problem}")
+
+
+def _refuse(_constant: str) -> float:
+    raise InvalidMessageError("NaN and Infinity are not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidMessageError("a number is too large")
+    return value
+
+
+def _is_shallow(value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            member
+            for item in level
+            for member in (item.values() if isinstance(item, dict) else item)
+            if isinstance(member, (dict, list))
+        ]
+        if not level:
+            return True
+    return False
