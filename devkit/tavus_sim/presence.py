@@ -89,8 +89,8 @@ async def _tell(
     # Kept, so that a conversation that is deleted is still seen to end.
     conversation = simulator.conversation(conversation_id)
     await stream.write(b"retry: 500\n\n")
-    told = None
-    while told is None or told["status"] == "active":
+    told: dict[str, object] = {}
+    while told.get("status", "active") == "active":
         view = {**view_of(conversation, simulator.catalog), **more}
         if view != told:
             told = view
