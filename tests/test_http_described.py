@@ -27,6 +27,7 @@ from support.http_serving import (
     ended,
     serving,
 )
+from support.places import ROOT
 
 from ten_packages.extension.tavus_http_python.answers import ANSWERS
 from ten_packages.extension.tavus_http_python.graph import GraphError
@@ -276,7 +277,7 @@ async def test_metrics_count_what_happened() -> None:
             assert response.content_type == "text/plain"
             text = await response.text()
         counts = dict(re.findall(r"^(tavus_\S+) (\S+)$", text, re.M))
-        assert counts["tavus_conversations_created_total"] == "2.0"
+        assert counts["tavus_conversations_created_total"] == "3.0"
         assert counts["tavus_conversations_active"] == "1.0"
         assert counts["tavus_create_seconds_count"] == "2.0"
         ends = "tavus_conversations_ended_total"
@@ -305,6 +306,14 @@ def test_the_readme_has_every_kind() -> None:
     assert {code: kind or "unknown" for code, kind in table.items()} == {
         code: kind for kind, (code, _) in ANSWERS.items()
     }
+
+
+def test_the_page_has_advice_for_every_kind() -> None:
+    advice = ROOT / "web" / "src" / "errors.ts"
+    kinds = set(
+        re.findall(r"^  (\w+): \{$", advice.read_text(encoding="utf-8"), re.M)
+    )
+    assert set(ANSWERS) <= kinds
 
 
 async def test_a_client_of_http_1_0_is_served() -> None:

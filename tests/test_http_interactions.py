@@ -117,6 +117,11 @@ def test_what_tavus_says_in_a_room_is_taken(
     assert parse_from_page(json.dumps(message).encode(), ID) == message
 
 
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    text = b'{"event_type": "system.shutdown", "seq": 5.0}'
+    assert repr(parse_from_page(text, ID)["seq"]) == "5"
+
+
 @pytest.mark.parametrize(
     "event_type", [name for name in FROM_PAGE if name.startswith("system.")]
 )
@@ -203,6 +208,7 @@ def test_what_is_no_json_object_is_refused(text: bytes, problem: str) -> None:
         ({"seq": 2**63}, "seq: Input should be less than"),
         ({"seq": True}, "seq: Input should be a valid integer"),
         ({"seq": 1.5}, "seq: Input should be a valid integer"),
+        ({"seq": 1e300}, "seq: Input should be a valid integer"),
         ({"timestamp": "x" * 300}, "timestamp: "),
         ({"timestamp": []}, "timestamp: "),
         ({"inference_id": 7}, "inference_id: Input should be a valid string"),

@@ -33,8 +33,10 @@ def test_what_has_not_happened_is_zero() -> None:
 
 def test_what_happened_is_counted() -> None:
     metrics = Metrics()
-    metrics.created(1.5)
-    metrics.created(0.07)
+    metrics.created()
+    metrics.created()
+    metrics.answered(1.5)
+    metrics.answered(0.07)
     metrics.active(2)
     metrics.streams(3)
     metrics.failed("credits")
@@ -82,5 +84,5 @@ def test_no_reason_and_no_kind_can_make_ever_more_labels() -> None:
 
 def test_servers_of_one_process_count_apart() -> None:
     one, other = Metrics(), Metrics()
-    one.created(1)
+    one.created()
     assert samples(other)["tavus_conversations_created_total{}"] == 0

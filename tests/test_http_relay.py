@@ -99,6 +99,32 @@ async def test_a_graph_that_takes_no_events_is_told_of() -> None:
         graph.refusal = GraphError("graph", "it is closed")
         status, reply = await browser.ask("POST", INTERACTION, json=SAID)
         assert (status, reply["data"]["kind"]) == (503, "graph")
+        # The page says it again, and now it counts.
+        graph.refusal = None
+        status, reply = await browser.ask("POST", INTERACTION, json=SAID)
+        assert (status, reply["data"]) == (200, {"accepted": True})
+
+
+async def test_a_webhook_that_nobody_took_may_come_again() -> None:
+    graph = ScriptedGraph()
+    secret = "a-secret-of-the-webhook"
+    async with serving(graph, webhook_secret=secret) as (service, browser):
+        service.publish(CREATED, conversation("u1"))
+        told = {
+            "conversation_id": "c1",
+            "event_type": "system.shutdown",
+            "timestamp": "2026-11-22T12:00:00Z",
+            "properties": {"shutdown_reason": "x"},
+        }
+        path = f"/api/tavus/webhook/{secret}"
+        graph.refusal = GraphError("graph", "it is closed")
+        assert (await browser.ask("POST", path, json=told))[0] == 503
+        graph.refusal = None
+        for accepted in (True, False):
+            status, reply = await browser.ask("POST", path, json=told)
+            assert (status, reply["data"]) == (200, {"accepted": accepted})
+        # Refused once, taken once.
+        assert len(graph.heard.named("event")) == 2
 
 
 async def test_what_the_graph_says_goes_to_the_tabs_of_the_owner() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ten_packages.extension.tavus_http_python import connection
+from ten_packages.extension.tavus_http_python import callers, connection
 from ten_packages.extension.tavus_http_python.connection import Doors
 from ten_packages.extension.tavus_http_python.server import (
     CannotListenError,
@@ -425,14 +425,14 @@ async def test_who_was_refused_and_stays_is_put_out(
 def test_addresses_of_one_network_are_one_client() -> None:
     doors = Doors(4)
     networks = [
-        connection.network_of(address)
+        callers.network_of(address)
         for address in ("2001:db8::1", "2001:db8::2:3", "2001:db8:0:0:ff::")
     ]
     assert [doors.enter(network) for network in networks] == [True] * 3
-    assert not doors.enter(connection.network_of("2001:db8::4"))
-    assert doors.enter(connection.network_of("2001:db8:0:1::1"))
-    assert connection.network_of("::ffff:10.0.0.1") == "10.0.0.1"
-    assert connection.network_of("fe80::1%eth0") == "fe80::/64"
+    assert not doors.enter(callers.network_of("2001:db8::4"))
+    assert doors.enter(callers.network_of("2001:db8:0:1::1"))
+    assert callers.network_of("::ffff:10.0.0.1") == "10.0.0.1"
+    assert callers.network_of("fe80::1%eth0") == "fe80::/64"
 
 
 async def test_a_client_that_does_not_read_holds_up_the_app_not_memory() -> (

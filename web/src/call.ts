@@ -313,7 +313,9 @@ export class Call {
         this.#seat.send(report.message);
         break;
       case "event":
-        this.#log(`Tavus: ${report.eventType}`);
+        // Of the face's coming the room has told, sooner.
+        if (!FACE_SIGNS.has(report.eventType))
+          this.#log(`Tavus: ${report.eventType}`);
         break;
       case "error":
         // The answer to create will say the same.

@@ -73,6 +73,12 @@ const ADVICE = {
     todo: "Shorten the greeting or the context, then try again.",
     remedy: "retry",
   },
+  slow: {
+    title: "Your connection is very slow",
+    what: "The request did not reach the server in time.",
+    todo: "Check your network, then try again.",
+    remedy: "retry",
+  },
   cancelled: {
     title: "It was ended before it began",
     what: "Something else ended this conversation while it was being made.",

@@ -13,7 +13,7 @@ import { clock, durationInWords, reasonInWords } from "../src/words";
 const SERVER_KINDS = (
   "validation not_found method too_large cancelled forbidden unauthorized " +
   "too_many full auth credits concurrency rate_limited server network " +
-  "protocol timeout config graph stopping internal limiter unknown"
+  "protocol timeout config graph stopping internal limiter slow unknown"
 ).split(" ");
 /** What rooms.ts and this page add. */
 const PAGE_KINDS = (

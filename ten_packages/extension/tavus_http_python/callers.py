@@ -126,7 +126,7 @@ class Callers:
             address = self._behind(address, headers)
         found = _COOKIE.search(headers.get(b"cookie", b""))
         return Caller(
-            _group(address),
+            network_of(address),
             secure,
             self._is_token(headers.get(b"authorization", b"")),
             found[1].decode() if found else "",
@@ -165,10 +165,12 @@ def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return getattr(ip, "ipv4_mapped", None) or ip
 
 
-def _group(address: str) -> str:
-    """What limits count as one client: of IPv6, the network of a subscriber.
+def network_of(address: str) -> str:
+    """What limits count as one client.
 
-    Who has one such address has 2**64 of them.
+    Args:
+        address: Of IPv6, all addresses of a subscriber's network count as
+            one: who has one has 2**64.
     """
     if ":" not in address:
         return address

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 from collections import Counter
 from typing import Any
@@ -19,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 from uvicorn.server import ServerState
+
+from .answers import ANSWERS
+from .callers import network_of
 
 _HEAD_BYTES = 16 * 1024
 _HEAD_TIMEOUT_S = 10.0
@@ -120,9 +122,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
-            self._refuse(
-                503, "1009", "full", "too many connections; try again soon"
-            )
+            self._refuse(503, "full", "too many connections; try again soon")
             return
         self._idle_bytes += len(data)
         super().data_received(data)
@@ -176,12 +176,11 @@ class Connection(HttpToolsProtocol):
         elif self._too_large:
             self._refuse(
                 431,
-                "1004",
                 "too_large",
                 f"the head of the request is longer than {_HEAD_BYTES} bytes",
             )
         else:
-            self._refuse(400, "1001", "validation", "this is no HTTP request")
+            self._refuse(400, "validation", "this is no HTTP request")
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -189,7 +188,8 @@ class Connection(HttpToolsProtocol):
             self._too_large = True
             raise _TooLargeError
 
-    def _refuse(self, status: int, code: str, kind: str, detail: str) -> None:
+    def _refuse(self, status: int, kind: str, detail: str) -> None:
+        code, _ = ANSWERS[kind]
         data = {"kind": kind, "detail": detail}
         body = json.dumps({"code": code, "data": data, "msg": detail})
         again = "retry-after: 1\r\n" if status == 503 else ""
@@ -214,21 +214,3 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-
-
-def network_of(address: str) -> str:
-    """What limits count as one client.
-
-    Args:
-        address: Of IPv6, all addresses of its network count as one: who has
-            one has 2**64.
-    """
-    if ":" not in address:
-        return address
-    try:
-        ip = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.IPv6Network((ip, 64), strict=False))

@@ -112,7 +112,7 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         finally:
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
-        parts.metrics.created(time.monotonic() - began)
+        parts.metrics.answered(time.monotonic() - began)
         url = str(made.get("conversation_url", ""))
         return success(
             {
@@ -218,9 +218,13 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         except InvalidMessageError as error:
             raise Refusal("validation", str(error)) from error
         if message is not None:
-            await parts.hand_on(
-                conversation_id, message["event_type"], message, "page"
-            )
+            try:
+                await parts.hand_on(
+                    conversation_id, message["event_type"], message, "page"
+                )
+            except Refusal:
+                parts.interactions.forget(message)
+                raise
         return success({"accepted": message is not None})
 
     return create, end

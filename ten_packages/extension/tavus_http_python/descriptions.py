@@ -18,6 +18,7 @@ from .app_messages import FROM_PAGE
 
 _ALWAYS = ("forbidden", "too_many", "internal")
 _BEARER = "bearer"
+_WHOLE = {"type": ["integer", "null"], "minimum": 0, "maximum": 2**63 - 1}
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "After how many seconds to try again.",
@@ -139,13 +140,6 @@ def webhook_body() -> dict[str, Any]:
 def _app_message(name: str) -> dict[str, Any]:
     properties = FROM_PAGE[name].model_json_schema()
     needed = bool(properties.get("required"))
-    # Whole numbers (seq, turn_idx, content_index) pass as all else does, but
-    # are not described: to JSON Schema 1.0 is one, and it is refused.
-    properties["properties"] = {
-        key: value
-        for key, value in properties.get("properties", {}).items()
-        if "integer" not in str(value) or "number" in str(value)
-    }
     return {
         "type": "object",
         "title": name,
@@ -160,6 +154,8 @@ def _app_message(name: str) -> dict[str, Any]:
                     {"type": "null"},
                 ]
             },
+            "seq": _WHOLE,
+            "turn_idx": _WHOLE,
             "inference_id": {"type": ["string", "null"]},
             "properties": properties
             if needed

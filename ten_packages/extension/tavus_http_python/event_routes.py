@@ -102,7 +102,14 @@ def add_event_routes(app: FastAPI, parts: Parts) -> None:
         except InvalidMessageError as error:
             raise Refusal("validation", str(error)) from error
         if event is not None:
-            await parts.hand_on(
-                event.conversation_id, event.event_type, event.event, "webhook"
-            )
+            try:
+                await parts.hand_on(
+                    event.conversation_id,
+                    event.event_type,
+                    event.event,
+                    "webhook",
+                )
+            except Refusal:
+                parts.webhooks.forget(event)
+                raise
         return success({"accepted": event is not None})

@@ -78,7 +78,9 @@ class TavusHttpExtension(AsyncExtension):
         def complain(text: str) -> None:
             ten_env.log_error(clean(text))
 
-        self._service = HttpService(
+        # Making the routes takes some 50 ms, which others' audio has not.
+        self._service = await asyncio.to_thread(
+            HttpService,
             TenGraph(ten_env),
             sock,
             config,

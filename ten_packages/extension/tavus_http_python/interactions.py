@@ -107,12 +107,24 @@ class Interactions:
             InvalidMessageError: It is none that Tavus sends.
         """
         message = parse_from_page(body, conversation_id)
-        moment = message.get("seq"), message.get("timestamp")
-        if moment != (None, None) and not self._seen.is_new(
-            conversation_id, message["event_type"], *moment
-        ):
+        identity = _identity(message)
+        if identity is not None and not self._seen.is_new(*identity):
             return None
         return message
+
+    def forget(self, message: Mapping[str, Any]) -> None:
+        """Nobody took it; when it comes again, it is new."""
+        identity = _identity(message)
+        if identity is not None:
+            self._seen.forget(*identity)
+
+
+def _identity(message: Mapping[str, Any]) -> tuple[object, ...] | None:
+    """What it and its repetition have in common; None: cannot say."""
+    moment = message.get("seq"), message.get("timestamp")
+    if moment == (None, None):
+        return None
+    return message["conversation_id"], message["event_type"], *moment
 
 
 class _Sent(BaseModel):

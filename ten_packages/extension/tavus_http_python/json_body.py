@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 # What Tavus sends is about five deep.
 _MAX_DEPTH = 32
+# What lies beyond is no number that anybody counts by.
+_WHOLE = 2**63
 
 
 class InvalidMessageError(ValueError):
@@ -36,7 +38,7 @@ def read_object(body: bytes, what: str = "the body") -> dict[str, Any]:
     """
     try:
         value = json.loads(
-            body.decode(), parse_constant=_refuse, parse_float=_finite
+            body.decode(), parse_constant=_refuse, parse_float=_number
         )
         if not isinstance(value, dict):
             raise InvalidMessageError(f"{what} must be a JSON object")
@@ -75,11 +77,13 @@ def _refuse(_constant: str) -> float:
     raise InvalidMessageError("NaN and Infinity are not JSON")
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float | int:
     value = float(text)
     if not math.isfinite(value):
         raise InvalidMessageError("a number is too large")
-    return value
+    # JSON has one kind of number (json-schema.org: 1.0 is an integer).
+    whole = value.is_integer() and abs(value) < _WHOLE
+    return int(value) if whole else value
 
 
 def _is_shallow(value: dict[str, Any]) -> bool:

@@ -50,7 +50,7 @@ class Metrics:
         self._registry = registry
         self._created = Counter(
             "tavus_conversations_created_total",
-            "Conversations that were created on request.",
+            "Conversations that have run here.",
             registry=registry,
         )
         self._active = Gauge(
@@ -82,13 +82,16 @@ class Metrics:
             registry=registry,
         )
 
-    def created(self, latency_s: float) -> None:
-        """A request for a conversation was answered with one.
+    def created(self) -> None:
+        """A conversation runs that did not before."""
+        self._created.inc()
+
+    def answered(self, latency_s: float) -> None:
+        """A request for a conversation was answered with one, new or not.
 
         Args:
             latency_s: From the request to the answer, in seconds.
         """
-        self._created.inc()
         self._seconds.observe(latency_s)
 
     def ended(self, reason: str) -> None:

@@ -24,11 +24,11 @@ from .interactions import Interactions
 from .limiting import Limiter, LimiterUnavailable
 from .metrics import Metrics
 from .page import Page
+from .redis_store import RETRY_S
 from .starting import Starter
 from .streams import Streams
 from .webhooks import Webhooks
 
-_LIMITER_RETRY_S = 5
 _HAND_ON_S = 10.0
 
 
@@ -62,7 +62,7 @@ class Parts:
         try:
             wait_s = await self.limiter.allow(kind, client)
         except LimiterUnavailable as error:
-            raise Refusal("limiter", str(error), _LIMITER_RETRY_S) from error
+            raise Refusal("limiter", str(error), RETRY_S) from error
         if wait_s is not None:
             raise Refusal("too_many", detail, wait_s)
 

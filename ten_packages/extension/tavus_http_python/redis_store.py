@@ -21,6 +21,8 @@ _TIMEOUT_S = 1.0
 # its own times out, so the two must not end together.
 _STEP_TIMEOUT_S = 0.7
 _CONNECTIONS = 16
+# When to ask again: somebody has to see to Redis first.
+RETRY_S = 5
 
 T = TypeVar("T")
 

@@ -28,11 +28,19 @@ class Seen:
         Args:
             what: Values that JSON has.
         """
-        text = json.dumps(what, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).digest()
+        digest = _digest(what)
         if digest in self._seen:
             return False
         self._seen[digest] = None
         if len(self._seen) > self._most:
             del self._seen[next(iter(self._seen))]
         return True
+
+    def forget(self, *what: object) -> None:
+        """It has not been taken after all; it may come again."""
+        self._seen.pop(_digest(what), None)
+
+
+def _digest(what: tuple[object, ...]) -> bytes:
+    text = json.dumps(what, sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()

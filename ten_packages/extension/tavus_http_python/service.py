@@ -146,7 +146,10 @@ class HttpService:
             )
 
     async def stop(self) -> None:
-        """Ends every stream, then the rest, within about 300 ms."""
+        """Ends every stream, then the rest, within about 300 ms.
+
+        Up to 200 ms more where a Redis does not answer.
+        """
         self._streams.end_all()
         await self._server.stop()
         await self._starter.stop()
@@ -158,6 +161,7 @@ class HttpService:
 
     def _runs(self, conversation_id: str) -> None:
         self._leases.count(conversation_id)
+        self._metrics.created()
         self._metrics.active(len(self._conversations))
 
     def _is_over(self, conversation_id: str, reason: str) -> None:

@@ -20,16 +20,14 @@ from .answers import Refusal
 from .conversations import Conversations
 from .graph import Graph, GraphError
 from .leases import Lease, Leases
-from .redis_store import LimiterUnavailable
+from .redis_store import RETRY_S, LimiterUnavailable
 from .streams import Streams
 
 # How long a conversation that nobody waits for is kept for another client
 # that asked for it at the same time.
 _OTHERS_S = 1.0
-# When to come back: a place is free when a conversation ends, Redis when
-# somebody has seen to it.
+# When to come back: a place is free when a conversation ends.
 _FULL_RETRY_S = 10
-_LIMITER_RETRY_S = 5
 
 
 class Starter:
@@ -143,7 +141,7 @@ class Starter:
         try:
             lease = await self._leases.reserve()
         except LimiterUnavailable as error:
-            raise Refusal("limiter", str(error), _LIMITER_RETRY_S) from error
+            raise Refusal("limiter", str(error), RETRY_S) from error
         if lease is None:
             raise Refusal(
                 "full",

@@ -51,6 +51,13 @@ class WebhookEvent:
     event_type: str
     event: Mapping[str, Any]
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What it and its repetition have in common."""
+        moment = self.event.get("timestamp")
+        said = self.event["properties"] if moment is None else moment
+        return self.conversation_id, self.event_type, said
+
 
 class Webhooks:
     """Takes the webhooks of one address.
@@ -87,17 +94,15 @@ class Webhooks:
             raise problem_of(error) from None
         if not self._is_known(envelope.conversation_id):
             raise UnknownConversationError("no such conversation runs here")
-        moment = envelope.timestamp
-        if not self._seen.is_new(
-            envelope.conversation_id,
-            envelope.event_type,
-            envelope.properties if moment is None else moment,
-        ):
-            return None
         # The address holds the secret, and the graph has no use for it.
         message.pop("webhook_url", None)
-        return WebhookEvent(
+        event = WebhookEvent(
             envelope.conversation_id,
             envelope.event_type,
             {**message, "properties": envelope.properties or {}},
         )
+        return event if self._seen.is_new(*event.identity) else None
+
+    def forget(self, event: WebhookEvent) -> None:
+        """Nobody took it; when it comes again, it is new."""
+        self._seen.forget(*event.identity)
