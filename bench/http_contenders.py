@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import checkout
 import psutil
+import simulated
 
 HERE = Path(__file__).resolve().parent
 KEY = "bench-key-0123456789"
@@ -154,21 +154,9 @@ def _answers(port: int) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def simulator() -> Iterator[str]:
-    """The base URL of a simulator, at 0 ms, in another process."""
-    command = [sys.executable, "-m", "tavus_sim", "--port", "0"]
-    with subprocess.Popen(
-        _pinned(REST, [*command, "--api-key", KEY]),
-        cwd=checkout.ROOT / "devkit",
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        try:
-            yield process.stdout.readline().split(" on ")[1].split()[0]
-        finally:
-            process.terminate()
+def simulator() -> contextlib.AbstractContextManager[str]:
+    """The base URL of a simulator that shares its core with wrk."""
+    return simulated.simulator(KEY, _pinned(REST, []))
 
 
 @contextlib.contextmanager

@@ -17,21 +17,18 @@ conversation is left running.
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import gc
 import json
 import statistics
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 
 import aiohttp
-import checkout
 import psutil
 from join_app import KEY, PING, Bare, BenchApp, Probe
+from simulated import simulator
 
 LIMIT_MS = 0.5
 WARM_UP_PAIRS = 100
@@ -117,22 +114,6 @@ def _active(base_url: str) -> int:
         return json.load(reply)["active"]
 
 
-@contextlib.contextmanager
-def simulator() -> Iterator[str]:
-    """The base URL of a simulator in another process."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tavus_sim", "--port", "0", "--api-key", KEY],
-        cwd=checkout.ROOT / "devkit",
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        try:
-            yield process.stdout.readline().split(" on ")[1].split()[0]
-        finally:
-            process.terminate()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -145,7 +126,7 @@ def main() -> int:
         (measure_pairs, args.pairs),
         (measure_crowd, args.users),
     ):
-        with simulator() as base_url:
+        with simulator(KEY) as base_url:
             BenchApp.play(
                 functools.partial(measure, base_url, count), base_url=base_url
             )
