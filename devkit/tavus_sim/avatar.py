@@ -12,7 +12,7 @@ A command has ``do`` and ``id``, which names the avatar.
 
 | ``do`` | |
 |---|---|
-| ``join`` | with ``url``, ``token``, ``on_behalf_of``, ``fault``, ``delay_ms`` |
+| ``join`` | ``url``, ``token``, ``on_behalf_of``, ``fault``, ``delay_ms`` |
 | ``leave`` | leaves the room |
 
 A report has ``event``, and ``id`` but for ``ready``.
@@ -22,12 +22,13 @@ A report has ``event``, and ``id`` but for ``ready``.
 | ``ready`` | avatars can join at once |
 | ``joined``, ``visible`` | it is in the room; its video is published |
 | ``users`` | ``count`` of the participants that are no agents |
-| ``audio`` | what it was sent: ``pcm`` in base64, ``sample_rate``, ``channels`` |
+| ``audio`` | what it is sent: ``pcm`` (base64), ``sample_rate``, ``channels`` |
 | ``segment_end``, ``cleared`` | the sender ended a stream, interrupted |
 | ``playback_started`` | it speaks |
 | ``playback_finished`` | after ``position_s``; ``interrupted`` or not |
 | ``app_message`` | a ``message`` of the topic ``app_messages`` |
-| ``left``, ``failed`` | the last one, with ``reason`` or ``detail`` |
+| ``left``, ``failed`` | the last one, with ``reason``, ``detail`` |
+| ``died`` | the last one, of the fault |
 """
 
 import asyncio
@@ -48,7 +49,7 @@ from livekit.agents.voice.avatar import (
     DataStreamAudioReceiver,
 )
 
-from .face import SpeakingFace
+from .face import SpeakingFace, draw_all
 from .worker import AvatarVideo
 
 # tavus-api.md 3.2: what is sent to Tavus's avatar is 24 kHz mono.
@@ -130,8 +131,7 @@ class Avatar:
 
     def leave(self, reason: str) -> None:
         """Leave the room."""
-        self._last = self._last or {"event": "left", "reason": reason}
-        self._task.cancel()
+        self._end(event="left", reason=reason)
 
     async def gone(self) -> None:
         """Wait until it has left."""
@@ -143,7 +143,11 @@ class Avatar:
         if self.fault == "avatar_dies":
             delay_s = self._command["delay_ms"] / 1000
             loop = asyncio.get_running_loop()
-            loop.call_later(delay_s, self.leave, "fault: avatar_dies")
+            loop.call_later(delay_s, lambda: self._end(event="died"))
+
+    def _end(self, **last_report: Any) -> None:
+        self._last = self._last or last_report
+        self._task.cancel()
 
     async def _live(self) -> None:
         try:
@@ -250,6 +254,7 @@ async def _serve(video: AvatarVideo, tell: Tell) -> None:
     await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin
     )
+    draw_all(video)
     tell("ready")
     async for line in stdin:
         command = json.loads(line)

@@ -100,6 +100,13 @@ def mouth_of(frame: rtc.AudioFrame) -> int:
     return 1 + min(MOUTHS - 2, int(share * (MOUTHS - 1)))
 
 
+def draw_all(video: AvatarVideo) -> None:
+    """Draw every look, so that no avatar waits for one."""
+    for mouth in range(MOUTHS):
+        for blink in (False, True):
+            _frame(video, mouth, blink)
+
+
 @lru_cache(maxsize=2 * MOUTHS)
 def _frame(video: AvatarVideo, mouth: int, blink: bool) -> rtc.VideoFrame:
     pixels = picture(video.width, video.height, mouth, blink)

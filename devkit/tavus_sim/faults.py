@@ -72,8 +72,8 @@ class Fault:
         body: their JSON body; by default the documented one.
         retry_after_s: their ``Retry-After`` header, in seconds.
         delay_ms: how long the answer waits, in milliseconds;
-            ``avatar_slow_join`` waits so long before it joins and
-            ``avatar_dies`` lives so long after it began to speak.
+            ``avatar_slow_join`` waits so long before it joins,
+            ``avatar_dies`` is how long it speaks before that.
         count: how many times it strikes; ``None`` is until cleared.
         probability: how likely it strikes a matching request, 0 to 1.
     """

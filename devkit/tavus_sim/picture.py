@@ -5,7 +5,6 @@
 #
 """A face, drawn once for each look it can have."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,6 @@ _BADGE = "SIMULATION"
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-@lru_cache(maxsize=2 * MOUTHS * 4)
 def picture(width: int, height: int, mouth: int, blink: bool) -> Pixels:
     """The face.
 
@@ -76,9 +74,8 @@ class _Canvas:
     """Coordinates are halves of the height, from the middle."""
 
     def __init__(self, width: int, height: int) -> None:
-        rows, columns = np.mgrid[0:height, 0:width]
-        self._x = (columns - width / 2) / (height / 2)
-        self._y = (rows - height / 2) / (height / 2)
+        self._unit = height / 2
+        self._middle = (width / 2, height / 2)
         self._pixels = np.full((height, width, 3), _BACKGROUND, np.uint8)
 
     def ellipse(
@@ -89,14 +86,26 @@ class _Canvas:
         half_height: float,
         color: tuple[int, int, int],
     ) -> None:
-        across = (self._x - x) / half_width
-        along = (self._y - y) / half_height
-        self._pixels[across**2 + along**2 <= 1] = color
+        left, right = self._span(0, x, half_width)
+        top, bottom = self._span(1, y, half_height)
+        # Only where it is: drawing is slow on whole pictures.
+        rows, columns = np.ogrid[top:bottom, left:right]
+        across = (columns - self._middle[0]) / self._unit - x
+        along = (rows - self._middle[1]) / self._unit - y
+        inside = (across / half_width) ** 2 + (along / half_height) ** 2 <= 1
+        self._pixels[top:bottom, left:right][inside] = color
+
+    def _span(self, axis: int, at: float, half: float) -> tuple[int, int]:
+        middle, size = self._middle[axis], self._pixels.shape[1 - axis]
+        first = int(middle + (at - half) * self._unit)
+        last = int(middle + (at + half) * self._unit) + 2
+        return max(first, 0), min(last, size)
 
     def smooth(self) -> Pixels:
         height, width, _ = self._pixels.shape
         small = (height // _SCALE, _SCALE, width // _SCALE, _SCALE, 3)
-        return self._pixels.reshape(small).mean(axis=(1, 3)).astype(np.uint8)
+        sums = self._pixels.reshape(small).sum(axis=(1, 3), dtype=np.uint16)
+        return (sums // _SCALE**2).astype(np.uint8)
 
 
 def _badge(image: Pixels) -> None:

@@ -135,6 +135,9 @@ class AvatarReports:
                 avatar.note(f"left the room: {reason}", now)
                 # It sees nobody any more: Tavus's timers do the rest.
                 self._users(conversation, 0, now)
+            case {"event": "died"}:
+                # For all that Tavus knows the conversation goes on.
+                avatar.state = "left"
             case {"event": "failed", "detail": detail}:
                 self._failed(conversation, avatar, detail, now)
             case _:
