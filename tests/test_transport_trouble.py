@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import (
     TavusAuthError,
     TavusError,
-    TavusNetworkError,
 )
 from ten_packages.extension.tavus_python.transports import playback, voice
 
@@ -69,11 +67,11 @@ async def test_an_avatar_without_video_is_replaced_once(
     livekit_server: LiveKitServer, tmp_path: Path
 ) -> None:
     async with Staged(
-        livekit_server, tmp_path, faceless, avatar_join_timeout_s=2
+        livekit_server, tmp_path, faceless, avatar_join_timeout_s=4
     ) as staged:
         staged.keeper.user_joined("u1")
         await fails_twice(
-            staged, "avatar_no_video", "the avatar shows no video within 2 s"
+            staged, "avatar_no_video", "the avatar shows no video within 4 s"
         )
 
 
@@ -184,37 +182,51 @@ async def test_a_wrong_key_costs_nothing_at_tavus(
             assert value not in text
 
 
-PHASES: list[tuple[str, Callable[[Staged], bool]]] = [
-    ("before anything", lambda staged: True),
-    ("joined", lambda staged: bool(staged.simulator.ledger()["created"])),
-    ("avatar", lambda staged: bool(staged.avatars)),
-    ("seen", lambda staged: bool(staged.said("livekit.avatar_joined"))),
-    ("spoken", lambda staged: bool(staged.said("livekit.playback_started"))),
-    ("cut", lambda staged: bool(staged.said("livekit.playback_finished"))),
-]
-
-
-@pytest.mark.parametrize("phase", PHASES, ids=[name for name, _ in PHASES])
-async def test_a_stop_in_every_phase_leaves_nothing_and_keeps_its_time(
-    livekit_server: LiveKitServer,
-    tmp_path: Path,
-    phase: tuple[str, Callable[[Staged], bool]],
+async def test_a_stop_while_the_room_is_entered(
+    livekit_server: LiveKitServer, tmp_path: Path
 ) -> None:
-    name, reached = phase
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        await asyncio.sleep(0.005)
+        await stops(staged, livekit_server)
+        assert staged.simulator.ledger()["created"] == 0
+        assert staged.failed == []
+
+
+async def test_a_stop_while_tavus_creates(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        async with Peer(livekit_server, staged.room) as peer:
+            await peer.until_with("tavus-python")
+        await stops(staged, livekit_server)
+
+
+@pytest.mark.parametrize(
+    "phase", ["avatar_joined", "playback_started", "playback_finished"]
+)
+async def test_a_stop_while_the_avatar_is_there(
+    livekit_server: LiveKitServer, tmp_path: Path, phase: str
+) -> None:
     async with Staged(livekit_server, tmp_path) as staged:
         staged.keeper.user_joined("u1")
         staged.speak(tone(440, 3.0, 24_000))
-        if name == "cut":
+        if phase == "playback_finished":
             await staged.heard("livekit.playback_started")
             staged.voice.flush()
-        while not reached(staged):
-            await asyncio.sleep(0.002)
-        began = time.monotonic()
-        await staged.keeper.close()
-        assert time.monotonic() - began < 1.6
-        assert staged.simulator.active == []
-        async with Peer(livekit_server, staged.room) as peer:
-            await peer.until(lambda: "tavus-python" not in peer.others)
+        await staged.heard(f"livekit.{phase}")
+        await stops(staged, livekit_server)
+
+
+async def stops(staged: Staged, server: LiveKitServer) -> None:
+    """Stops it, in its time, and with nothing left anywhere."""
+    began = time.monotonic()
+    await staged.keeper.close()
+    assert time.monotonic() - began < 1.6
+    assert staged.simulator.active == []
+    async with Peer(server, staged.room) as peer:
+        await peer.until(lambda: "tavus-python" not in peer.others)
 
 
 async def test_the_last_leave_ends_it_also_while_the_room_is_entered(
@@ -248,7 +260,8 @@ async def test_what_nobody_takes_is_bounded_and_reported(
         staged.voice.end("")
         await avatar.show()
         line = await avatar.until_heard()
-        assert line.audio == spoken.tobytes()[-48_000:]
+        assert spoken.tobytes().endswith(line.audio)
+        assert 0.99 < line.duration_s < 1.02
         assert sum("the oldest is lost" in line for line in staged.logged) == 1
 
 
