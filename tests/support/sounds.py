@@ -1,0 +1,41 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Tones to send, and what was heard of them: 16-bit mono PCM as arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pcm = NDArray[np.int16]
+LOUD = 2000  # a tenth of what a tone here has at its peak: no noise, an edge
+
+
+def tone(
+    frequency_hz: float, duration_s: float, sample_rate: int = 16_000
+) -> Pcm:
+    """A sine, as loud as speech."""
+    times = np.arange(round(duration_s * sample_rate)) / sample_rate
+    wave = 20_000 * np.sin(2 * np.pi * frequency_hz * times)
+    return wave.astype(np.int16)
+
+
+def loud_part(pcm: Pcm) -> Pcm:
+    """From the first loud sample to the last."""
+    (loud,) = np.nonzero(np.abs(pcm.astype(np.int32)) > LOUD)
+    return pcm[loud[0] : loud[-1] + 1] if loud.size else pcm[:0]
+
+
+def loud_s(pcm: Pcm, sample_rate: int = 16_000) -> float:
+    """How long it is from the first loud sample to the last, in seconds."""
+    return loud_part(pcm).size / sample_rate
+
+
+def frequency_hz(pcm: Pcm, sample_rate: int = 16_000) -> float:
+    """The strongest frequency of the loud part; 0 when all is silence."""
+    part = loud_part(pcm)
+    if part.size < sample_rate // 20:
+        return 0.0
+    spectrum = np.abs(np.fft.rfft(part * np.hanning(part.size)))
+    return float(np.argmax(spectrum) * sample_rate / part.size)
