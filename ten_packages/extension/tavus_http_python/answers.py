@@ -10,7 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 from pydantic.config import JsonDict
 from starlette.responses import Response
 
@@ -57,7 +63,7 @@ class RoomRequest(BaseModel):
         str,
         Field(pattern=rf"^$|{USER_ID}", json_schema_extra=NO_BROWSER),
     ] = ""
-    camera: bool = False
+    camera: StrictBool = False
 
 
 class RoomStarted(BaseModel):

@@ -58,14 +58,14 @@ class Patience:
     """How long rooms are kept for whom.
 
     Args:
-        join_s: Until somebody has joined.
         leave_grace_s: When the last user has left.
+        join_s: Until somebody has joined.
         poll_s: How often the server is asked who is there.
         start_s: Until the graph has started.
     """
 
-    join_s: float = 60.0
     leave_grace_s: float = 10.0
+    join_s: float = 60.0
     poll_s: float = 2.0
     start_s: float = 15.0
 

@@ -49,6 +49,7 @@ class HttpService:
         page: What is at "/".
         room_graphs: Run the graphs of rooms.
         template: The graph of a room; None where there is no LiveKit.
+        patience: How long rooms are kept for whom; by default as configured.
         warn: Takes a line for the log.
         complain: Takes a line for the log that is an error.
     """
@@ -62,6 +63,7 @@ class HttpService:
         room_graphs: RoomGraphs | None = None,
         template: RoomTemplate | None = None,
         *,
+        patience: Patience | None = None,
         warn: Callable[[str], None],
         complain: Callable[[str], None],
     ) -> None:
@@ -87,7 +89,11 @@ class HttpService:
         self._rooms: Rooms | None = None
         if room_graphs and template and config.livekit:
             self._rooms = self._make_rooms(
-                config.livekit, room_graphs, template, warn
+                config.livekit,
+                room_graphs,
+                template,
+                patience or Patience(config.livekit.leave_grace_s),
+                warn,
             )
         app = make_app(
             Parts(
@@ -181,6 +187,7 @@ class HttpService:
         config: LiveKitConfig,
         graphs: RoomGraphs,
         template: RoomTemplate,
+        patience: Patience,
         warn: Callable[[str], None],
     ) -> Rooms:
         # Nobody else needs the packages behind it.
@@ -200,7 +207,7 @@ class HttpService:
             template,
             LiveKitControl(config),
             self._leases,
-            Patience(leave_grace_s=config.leave_grace_s),
+            patience,
             on_running=runs,
             on_over=is_over,
             warn=warn,
