@@ -17,10 +17,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import coerce
-from .sections import PersonaSpec
 
 if TYPE_CHECKING:
     from .config import StartOptions, TavusConfig
+
+
+_LIVEKIT_PERSONA = {
+    "pipeline_mode": "echo",
+    "layers": {"transport": {"transport_type": "livekit"}},
+}
 
 
 def conversation_body(
@@ -43,7 +48,7 @@ def conversation_body(
     """
     own = persona_id or config.persona_id
     persona = options.persona_id or own
-    has_own = bool(own) or config.auto_create_persona
+    has_own = bool(own) or config.makes_persona
     replica = options.replica_id
     if not replica and (persona == own or not has_own):
         replica = config.replica_id
@@ -78,17 +83,22 @@ def conversation_body(
         "test_mode": config.test_mode,
         "properties": _set_only(properties),
     }
-    return copy.deepcopy(_merged(_set_only(body), config.params))
+    return copy.deepcopy(merged(_set_only(body), config.params))
 
 
-def persona_body(persona: PersonaSpec) -> dict[str, Any]:
+def persona_body(config: "TavusConfig") -> dict[str, Any]:
     """The body of ``POST /v2/personas``: the fields that are set.
 
     The name ends in a hash of the content, so that the same description finds
     the same persona again, and a changed one (also a changed key of a layer)
-    makes a new one.
+    makes a new one. In a LiveKit room the persona only lends its face
+    (docs.tavus.io, LiveKit integration).
     """
-    body = copy.deepcopy(persona.model_dump(exclude_unset=True))
+    body = copy.deepcopy(config.persona.model_dump(exclude_unset=True))
+    if config.transport == "livekit":
+        if not config.auto_create_persona:
+            body = {"default_replica_id": config.replica_id}
+        body = merged({"persona_name": "ten livekit"} | body, _LIVEKIT_PERSONA)
     for old, new in (
         ("persona_name", "pal_name"),
         ("default_replica_id", "default_face_id"),
@@ -110,12 +120,12 @@ def _set_only(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``over`` laid over it, objects in objects."""
-    merged = dict(base)
+    result = dict(base)
     for name, value in over.items():
-        below = merged.get(name)
+        below = result.get(name)
         if isinstance(below, dict) and isinstance(value, dict):
-            value = _merged(below, value)
-        merged[name] = value
-    return merged
+            value = merged(below, value)
+        result[name] = value
+    return result

@@ -64,6 +64,8 @@ def conflicts(config: "TavusConfig") -> Iterator[Conflict]:
             "TAVUS_API_KEY, or this property",
         )
     yield from spelling_conflicts(config)
+    if config.transport == "livekit":
+        yield from _livekit_conflicts(config)
     if config.auto_create_persona:
         yield from _persona_conflicts(config)
     elif not any(one_spelling(config).values()):
@@ -98,7 +100,8 @@ def _persona_conflicts(config: "TavusConfig") -> Iterator[Conflict]:
             "persona.persona_name: is not set, but auto_create_persona is; "
             "name the persona",
         )
-    if not persona.system_prompt and persona.pipeline_mode != "echo":
+    echo = persona.pipeline_mode == "echo" or config.transport == "livekit"
+    if not persona.system_prompt and not echo:
         yield (
             {"persona"},
             "persona.system_prompt: is not set; write one, or set "
@@ -116,6 +119,42 @@ def _persona_conflicts(config: "TavusConfig") -> Iterator[Conflict]:
             {"persona", "replica_id", "face_id"},
             "persona.default_replica_id: is not set, nor is replica_id; set "
             "one of them, since a persona needs a face",
+        )
+
+
+_LIVEKIT_NEEDS = (
+    ("livekit_url", "LIVEKIT_URL"),
+    ("livekit_api_key", "LIVEKIT_API_KEY"),
+    ("livekit_api_secret", "LIVEKIT_API_SECRET"),
+)
+
+
+def _livekit_conflicts(config: "TavusConfig") -> Iterator[Conflict]:
+    for name, environment in _LIVEKIT_NEEDS:
+        value = getattr(config, name)
+        if not (value if isinstance(value, str) else value.get_secret_value()):
+            yield (
+                {"transport", name},
+                f"{name}: is not set, but transport 'livekit' needs it; set "
+                f"the environment variable {environment}, or this property",
+            )
+    if not config.room:
+        yield (
+            {"transport", "livekit_room", "channel"},
+            "livekit_room: is not set, nor is channel; name the room that "
+            "users are in",
+        )
+    if config.conversation_scope != "channel":
+        yield (
+            {"transport", "conversation_scope"},
+            "conversation_scope: 'user' does not go with transport 'livekit', "
+            "where all are in one room; write 'channel'",
+        )
+    if config.audio_only:
+        yield (
+            {"transport", "audio_only"},
+            "audio_only: does not go with transport 'livekit', which is there "
+            "for the face; unset it",
         )
 
 
@@ -169,6 +208,8 @@ def warnings(
         for name in section.model_extra or {}:
             near = _nearest(name, names, "correct it if that is not meant")
             yield f"{prefix}.{_line(name)}: unknown here, sent as it is; {near}"
+    if config.transport != "livekit" and config.media_bridge:
+        yield "media_bridge: is unused; set transport to 'livekit'"
     parts = urlsplit(config.base_url)
     if parts.scheme == "http" and not coerce.is_loopback(parts.hostname or ""):
         yield (

@@ -285,8 +285,16 @@ def parse_json(value: str) -> Any:
     return found
 
 
-def split_url(value: Any) -> SplitResult:
-    """An http(s) URL with a host. No error shows its query or userinfo."""
+def split_url(
+    value: Any, schemes: tuple[str, ...] = ("http", "https")
+) -> SplitResult:
+    """A URL with a host. No error shows its query or userinfo.
+
+    Args:
+        value: The property's value.
+        schemes: Those it may have; errors name the first, as ``http(s)``,
+            and an example of the second.
+    """
     value = word(value)
     if re.search(r"[\s\\\x00-\x1f\x7f]", value):
         raise ValueError("holds blanks or backslashes; write a plain URL")
@@ -294,11 +302,14 @@ def split_url(value: Any) -> SplitResult:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port  # `port` checks the number
     except ValueError:
-        raise ValueError("is not a URL; write https://host/path") from None
-    if parts.scheme.lower() not in ("http", "https") or not host:
+        raise ValueError(
+            f"is not a URL; write {schemes[1]}://host/path"
+        ) from None
+    if parts.scheme.lower() not in schemes or not host:
         bare = value.split("?")[0].split("#")[0].rsplit("@")[-1]
         raise ValueError(
-            f"{shown(bare)} is not an http(s) URL; write https://host/path"
+            f"{shown(bare)} is not an {schemes[0]}(s) URL; write "
+            f"{schemes[1]}://host/path"
         )
     return parts
 

@@ -41,6 +41,7 @@ __all__ = ["ConfigError", "StartOptions", "TavusConfig"]
 _DAY_S = 86_400
 _SECONDS = "write seconds"
 _MILLISECONDS = "write milliseconds"
+_LIVEKIT_KEYS = ("livekit_api_key", "livekit_api_secret")
 
 
 def _language(value: Any) -> str:
@@ -68,16 +69,26 @@ def _callback_url(value: Any) -> str:
 
 def _transport(value: Any) -> str:
     value = coerce.word(value).lower()
-    if value in ("livekit", "agora"):
+    if value == "agora":
         raise ValueError(
-            f"{value!r} is not in this version, which does daily only; write "
-            "'daily'"
+            "'agora' is not in this version; write 'daily' or 'livekit'"
         )
-    if value != "daily":
+    if value not in ("daily", "livekit"):
         raise ValueError(
-            f"{coerce.shown(value)} is no transport; write 'daily'"
+            f"{coerce.shown(value)} is no transport; write 'daily' or 'livekit'"
         )
     return value
+
+
+def _livekit_url(value: Any) -> str:
+    parts = coerce.split_url(value, ("ws", "wss", "http", "https"))
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            "carries a user name, query or fragment; write only wss://host"
+        )
+    # LiveKit's clients take both; Tavus is told a WebSocket's address.
+    scheme = parts.scheme.lower().replace("http", "ws")
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def _directory(value: Any) -> str:
@@ -95,11 +106,14 @@ def _directory(value: Any) -> str:
 
 def _key_parts(properties: Mapping[str, Any]) -> tuple[str, ...]:
     """What no problem may show, should the key be in a wrong property."""
-    key = properties.get("tavus_api_key")
-    if not isinstance(key, str):
-        return ()
+    keys = [properties.get(name) for name in ("tavus_api_key", *_LIVEKIT_KEYS)]
     # A problem shows at most 40 characters of a value: half a key, perhaps.
-    return key.strip(), key.strip()[:16]
+    return tuple(
+        part
+        for key in keys
+        if isinstance(key, str)
+        for part in (key.strip(), key.strip()[:16])
+    )
 
 
 class StartOptions(Section):
@@ -195,9 +209,22 @@ class TavusConfig(Section):
     test_mode: Flag = False
     params: JsonObject = Field(default_factory=dict)
 
-    transport: Annotated[Literal["daily"], BeforeValidator(_transport)] = (
-        "daily"
+    transport: Annotated[
+        Literal["daily", "livekit"], BeforeValidator(_transport)
+    ] = "daily"
+    livekit_url: Annotated[str, BeforeValidator(_livekit_url)] = ""
+    livekit_api_key: Annotated[SecretStr, BeforeValidator(coerce.api_key)] = (
+        SecretStr("")
     )
+    livekit_api_secret: Annotated[
+        SecretStr, BeforeValidator(coerce.api_key)
+    ] = SecretStr("")
+    livekit_room: Word = ""
+    livekit_avatar_url: Annotated[str, BeforeValidator(_livekit_url)] = ""
+    avatar_join_timeout_s: Annotated[float, coerce.number(1, 600, _SECONDS)] = (
+        30
+    )
+    media_bridge: Flag = False
     conversation_scope: Annotated[
         Literal["channel", "user"], coerce.choice("channel", "user")
     ] = "channel"
@@ -259,8 +286,9 @@ class TavusConfig(Section):
 
     def to_str(self) -> str:
         """What is set, as one line of JSON for the log, without secrets."""
-        key = self.tavus_api_key.get_secret_value()
-        values = self.model_dump(exclude={"tavus_api_key"})
+        names = ("tavus_api_key", *_LIVEKIT_KEYS)
+        keys = {name: getattr(self, name).get_secret_value() for name in names}
+        values = self.model_dump(exclude=set(names))
         for name in ("persona", "recording_storage"):
             values[name] = getattr(self, name).model_dump(exclude_unset=True)
         if self.callback_url:
@@ -268,8 +296,9 @@ class TavusConfig(Section):
             host = parts.netloc.rsplit("@")[-1]
             # Its path may be the secret that tells Tavus from others.
             values["callback_url"] = f"{parts.scheme}://{host}/***"
-        log = {"tavus_api_key": mask(key)} | {
-            name: redact_value(value, key, name=name)
+        secrets = [key for key in keys.values() if key]
+        log = {name: mask(key) for name, key in keys.items() if key} | {
+            name: redact_value(value, *secrets, name=name)
             for name, value in values.items()
             if not coerce.is_blank(value)
         }
@@ -286,9 +315,21 @@ class TavusConfig(Section):
             self, name, options or StartOptions(), persona_id
         )
 
+    @property
+    def makes_persona(self) -> bool:
+        """Whether a persona is found or made, and not one that is named."""
+        return self.auto_create_persona or (
+            self.transport == "livekit" and not self.persona_id
+        )
+
+    @property
+    def room(self) -> str:
+        """The LiveKit room's name."""
+        return self.livekit_room or self.channel
+
     def persona_body(self) -> dict[str, Any]:
         """The body of ``POST /v2/personas``; see ``bodies``."""
-        return bodies.persona_body(self.persona)
+        return bodies.persona_body(self)
 
     def journal_path(self) -> Path:
         """The folder of the journal (which may not exist yet)."""

@@ -12,17 +12,19 @@ conversation moves what is actual towards it, so no order of events can race.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from .config import StartOptions
 from .creation import NO_OPTIONS
 from .errors import TavusCancelledError, TavusError
-from .events import Created, Ended, Failed
+from .events import Created, Ended, Failed, Measured, Reported
 from .polling import Polling
 from .presence import Presence
 from .reports import POLL
 from .running import Parts, Running, reason_there
 from .tavus_client import Conversation
+from .transports import News, Stage, Trouble
 from .waiting import Answers, changed_or_due, unless_changed
 
 # While somebody waits, a start that failed for a passing reason is tried
@@ -31,6 +33,8 @@ _START_AGAIN_S = (2.0, 5.0, 10.0, 20.0)
 # After a refusal that no repeating can mend (key, credits), joins do not ask
 # Tavus again for so long.
 _REFUSED_S = 30.0
+# A conversation that failed is replaced; not again before this has passed.
+_REPLACED_S = 600.0
 # So often in a row Tavus has to know nothing of a conversation.
 _TIMES_UNKNOWN = 2
 
@@ -62,6 +66,8 @@ class ConversationDriver:
         self._start_at = 0.0
         self._failures = 0
         self._running: Running | None = None
+        self._opening: Stage | None = None
+        self._replace_at = 0.0
         # Requests of which nobody knows yet what they made.
         self._unresolved: set[asyncio.Task[bool]] = set()
         self._starts: Answers[Conversation] = Answers()
@@ -77,8 +83,7 @@ class ConversationDriver:
         self._meet_in(channel)
         self._leave_at = None
         if self._parts.config.auto_start:
-            self._wanted = True
-            self._kick()
+            self._want()
 
     def leave(self, user_id: str) -> None:
         """A user is gone; the last one ends it after the grace."""
@@ -103,8 +108,7 @@ class ConversationDriver:
             answer.set_result(running.conversation)
             return answer
         self._options = options
-        self._wanted = True
-        self._kick()
+        self._want()
         return self._starts.ask()
 
     def end(self, reason: str) -> asyncio.Future[None]:
@@ -161,6 +165,8 @@ class ConversationDriver:
             # A start that follows an end does not undo it: it gets another.
             if running is not None and (self._ends or not self._wanted):
                 await self._end(running)
+            elif running is not None and running.trouble is not None:
+                await self._replace(running, running.trouble)
             elif running is not None and now >= running.polling.due_at:
                 await self._poll(running)
             else:
@@ -168,17 +174,30 @@ class ConversationDriver:
 
     async def _start(self) -> None:
         parts, began = self._parts, self._now()
+        stage = self._opening = parts.transport.stage(self._hear)
         try:
             # A person's command is asked all the same.
             refused = parts.refused if began < parts.refused_until else None
             if refused and not self._starts:
                 raise refused
+            additions = await stage.open()
+            self._opening = None
+            if not self._still_wanted():
+                stage.close()
+                return
+            options = self._options
             entry, made = await parts.creator.create(
-                self._options, self._still_wanted, self._wait_for
+                options, self._still_wanted, self._wait_for, additions
             )
-        except TavusError as error:
-            await self._start_failed(error)
-            return
+        except BaseException as error:
+            stage.close()
+            self._opening = None
+            if isinstance(error, TavusError):
+                # Who ended it is answered where that is done.
+                if not isinstance(error, TavusCancelledError):
+                    await self._start_failed(error)
+                return
+            raise
         now = self._now()
         parts.refused = None
         self._failures = 0
@@ -186,7 +205,9 @@ class ConversationDriver:
         story = parts.reports.opened(
             made.conversation_id, self._user_id, self._channel, self._look
         )
-        self._running = Running(entry, made, now, polling, story)
+        running = self._running = Running(
+            entry, made, now, polling, story, stage, options
+        )
         if not (self._ends and self._wanted):
             self._options = NO_OPTIONS
             self._starts.give(made)
@@ -194,9 +215,9 @@ class ConversationDriver:
         await parts.emit(Created(made, self._user_id, self._channel, create_ms))
         if made.status == "ended":
             test = parts.config.test_mode
-            await self._ended_there(
-                self._running, "test_mode" if test else "tavus"
-            )
+            await self._ended_there(running, "test_mode" if test else "tavus")
+        else:
+            stage.began(made)
 
     async def _start_failed(self, error: TavusError) -> None:
         parts = self._parts
@@ -213,20 +234,45 @@ class ConversationDriver:
             self._start_at = self._now() + _START_AGAIN_S[self._failures]
             self._failures += 1
         else:
-            self._wanted = False
-            self._failures = 0
+            self._unwant("failed")
             self._options = NO_OPTIONS
         await parts.emit(Failed(error, self._user_id, self._channel))
 
     async def _end(self, running: Running) -> None:
         reason = self._reason
+        await self._is_over(running, await self._over_there(running) or reason)
+
+    async def _replace(self, running: Running, trouble: Trouble) -> None:
+        """It cannot go on: it is ended, and another is made, once."""
+        there = await self._over_there(running)
+        if there and trouble.gone:
+            self._unwant(there)  # Tavus ended it, and took the avatar away
+        else:
+            now = self._now()
+            again = trouble.again and now >= self._replace_at
+            self._replace_at = now + _REPLACED_S if again else 0.0
+            if not again:
+                self._unwant(trouble.reason)
+            elif not self._starts:
+                self._options = running.options
+            await self._parts.emit(
+                Failed(
+                    trouble.error,
+                    self._user_id,
+                    self._channel,
+                    running.conversation.conversation_id,
+                )
+            )
+        await self._is_over(running, there or trouble.reason)
+
+    async def _over_there(self, running: Running) -> str:
+        """Ends it; why it was already over, "" when we ended it."""
         running.ending = True
-        ended_by_us = await asyncio.shield(
-            self._parts.reaper.end(running.entry)
-        )
-        if not ended_by_us:
-            reason = await reason_there(self._parts.client, running) or reason
-        await self._is_over(running, reason)
+        running.stage.close()
+        parts = self._parts
+        if await asyncio.shield(parts.reaper.end(running.entry)):
+            return ""
+        return await reason_there(parts.client, running)
 
     async def _poll(self, running: Running) -> None:
         """Asks Tavus how it is; whatever changes here comes first."""
@@ -293,8 +339,33 @@ class ConversationDriver:
         if self._running and self._running.polling.hint(self._now()):
             self._changed.set()
 
+    def _hear(self, told: News | Trouble) -> None:
+        """What happens on the stage of the conversation that runs."""
+        running = self._running
+        if running is None:
+            return
+        conversation_id = running.conversation.conversation_id
+        if isinstance(told, Trouble):
+            self._parts.log.warning("%s: %s", conversation_id, told.error)
+            running.trouble = running.trouble or told
+            self._changed.set()
+            return
+        event = {
+            "conversation_id": conversation_id,
+            "event_type": told.event_type,
+            "timestamp": time.time(),
+            "properties": dict(told.properties),
+        }
+        source = self._parts.config.transport
+        whose = (self._user_id, self._channel)
+        relay = self._parts.relay
+        relay.tell(Reported(conversation_id, event, *whose, source))
+        if told.metrics:
+            relay.tell(Measured(conversation_id, told.metrics, *whose))
+
     def _forget(self, running: Running) -> None:
         self._running = None
+        running.stage.close()
         self._parts.reports.closed(running.conversation.conversation_id)
 
     def _now(self) -> float:
@@ -304,9 +375,19 @@ class ConversationDriver:
         gone = self._leave_at is not None and self._now() >= self._leave_at
         return self._wanted and not gone
 
+    def _want(self) -> None:
+        self._wanted = True
+        if self._parts.transport.voice is not None:
+            self._parts.transport.voice.open()
+        self._kick()
+
     def _unwant(self, reason: str) -> None:
         if self._wanted:
             self._wanted, self._reason = False, reason
+            if self._parts.transport.voice is not None:
+                self._parts.transport.voice.shut()
+            if self._opening is not None:
+                self._opening.close()
         self._leave_at = None
         self._failures = 0
 

@@ -11,10 +11,11 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .bodies import merged
 from .config import StartOptions, TavusConfig
 from .errors import TavusError
 from .journal import Entry, Journal
@@ -76,6 +77,7 @@ class Creator:
         options: StartOptions,
         still_wanted: Callable[[], bool],
         unresolved: Callable[[asyncio.Task[bool]], None],
+        additions: Mapping[str, Any] | None = None,
     ) -> tuple[Entry, Conversation]:
         """Creates one conversation.
 
@@ -88,6 +90,7 @@ class Creator:
             unresolved: Given the task that finds out what became of a
                 request, when ``create`` itself could not; until it is done,
                 nothing else should be created in its place.
+            additions: What the transport has to say in the request.
 
         Returns:
             The journal's entry and the conversation, adopted by its name
@@ -104,6 +107,8 @@ class Creator:
             posts += 1
             entry = await self._intent()
             body = self._body(entry, options, persona_id)
+            if additions:
+                body = merged(body, additions)
             try:
                 made = await self._client.create_conversation(body)
             except TavusError as error:

@@ -161,6 +161,17 @@ class TavusProtocolError(TavusError):
     hint = "check that base_url is the Tavus API and no proxy is in between"
 
 
+class TavusAvatarError(TavusError):
+    """The avatar of an echo transport does not do what it is there for."""
+
+    kind = "avatar"
+    retryable = True
+    hint = (
+        "check that Tavus can reach the room; its support asks for the "
+        "conversation_id"
+    )
+
+
 class TavusCancelledError(TavusError):
     """It was ended before it had begun, by another command or a leave."""
 

@@ -41,7 +41,8 @@ class Reported:
     """One event of a conversation (docs.tavus.io, webhooks and events).
 
     ``source`` is "poll" or "webhook" when Tavus says so, "page" when a page
-    says that it heard it in the room.
+    says that it heard it in the room, and the transport's name when we saw
+    it there.
     """
 
     conversation_id: str
@@ -52,12 +53,23 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A conversation could not be started."""
+class Measured:
+    """Numbers of a conversation, in ms."""
 
-    error: TavusError
+    conversation_id: str
+    metrics: Mapping[str, float]
     user_id: str
     channel: str
 
 
-Event = Created | Ended | Reported | Failed
+@dataclass(frozen=True)
+class Failed:
+    """A conversation could not be started, or (with an id) has failed."""
+
+    error: TavusError
+    user_id: str
+    channel: str
+    conversation_id: str = ""
+
+
+Event = Created | Ended | Reported | Measured | Failed

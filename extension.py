@@ -18,10 +18,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from ten_ai_base.const import LOG_CATEGORY_KEY_POINT, LOG_CATEGORY_VENDOR
+from ten_ai_base.const import LOG_CATEGORY_KEY_POINT
 from ten_runtime import (
     AsyncExtension,
     AsyncTenEnv,
+    AudioFrame,
     Cmd,
     CmdResult,
     Data,
@@ -31,10 +32,27 @@ from ten_runtime import (
 from .config import ConfigError, StartOptions, TavusConfig
 from .errors import TavusError, TavusValidationError
 from .events import Event
+from .frames import (
+    AUDIO,
+    audio_frame_of,
+    pcm_of,
+    turn_of,
+    video_frame_of,
+)
 from .journal import Journal
 from .keeper import ConversationKeeper
-from .messages import EVENT, Message, error, messages, spoken
+from .messages import (
+    EVENT,
+    TTS_END,
+    TTS_START,
+    Message,
+    error,
+    messages,
+    spoken,
+)
 from .tavus_client import TavusClient
+from .ten_log import TenHandler, clean
+from .transports import Media, Sound, transport_of
 
 # How long a stop waits for commands to be answered after all has ended.
 _ANSWERS_S = 0.2
@@ -54,7 +72,7 @@ def _guarded(callback: Callback) -> Callback:
         try:
             await callback(self, ten_env, *args)
         except _ANYTHING as problem:  # pylint: disable=broad-except
-            ten_env.log_error(_clean(f"{callback.__name__}: {problem!r}"))
+            ten_env.log_error(clean(f"{callback.__name__}: {problem!r}"))
 
     return cast(Callback, guard)
 
@@ -68,6 +86,7 @@ class TavusExtension(AsyncExtension):
         self._config: TavusConfig | None = None
         self._problem: TavusError | None = None
         self._commands: set[asyncio.Task[Any]] = set()
+        self._frame_refused = False
 
     @_guarded
     async def on_init(self, ten_env: AsyncTenEnv) -> None:
@@ -77,17 +96,23 @@ class TavusExtension(AsyncExtension):
             if problem is not None:
                 raise ConfigError([f"properties: cannot be read; {problem}"])
             config = TavusConfig.load(json.loads(text or "{}"))
+            log = logging.Logger(self.name, logging.DEBUG)
+            log.addHandler(TenHandler(ten_env))
+
+            async def show(media: Media) -> None:
+                await self._show(ten_env, media)
+
+            # It may load a native library: not on the loop of all extensions.
+            transport = await asyncio.to_thread(transport_of, config, show, log)
         except ConfigError as bad:
             self._problem = _config_error(bad)
             return
         for warning in config.warnings:
-            ten_env.log_warn(_clean(warning))
+            ten_env.log_warn(clean(warning))
         ten_env.log_info(
-            _clean(f"config: {config.to_str()}"),
+            clean(f"config: {config.to_str()}"),
             category=LOG_CATEGORY_KEY_POINT,
         )
-        log = logging.Logger(self.name, logging.DEBUG)
-        log.addHandler(_TenHandler(ten_env))
 
         async def tell(event: Event) -> None:
             await self._tell(ten_env, event)
@@ -104,6 +129,7 @@ class TavusExtension(AsyncExtension):
             Journal(config.journal_path(), log),
             tell,
             log,
+            transport,
         )
 
     @_guarded
@@ -111,7 +137,7 @@ class TavusExtension(AsyncExtension):
         if self._keeper is not None:
             self._keeper.open()
         elif self._problem is not None:
-            ten_env.log_error(_clean(str(self._problem)))
+            ten_env.log_error(clean(str(self._problem)))
             await _send(ten_env, error(self._problem, {}))
 
     @_guarded
@@ -138,7 +164,7 @@ class TavusExtension(AsyncExtension):
         except ConfigError as problem:
             answer = _refusal(TavusValidationError(str(problem), hint=""))
         except _ANYTHING as problem:  # pylint: disable=broad-except
-            ten_env.log_error(_clean(f"{cmd.get_name()}: {problem!r}"))
+            ten_env.log_error(clean(f"{cmd.get_name()}: {problem!r}"))
             answer = {
                 "detail": "internal error, see the log",
                 "kind": "internal",
@@ -148,13 +174,35 @@ class TavusExtension(AsyncExtension):
         await ten_env.return_result(result)
 
     @_guarded
+    async def on_audio_frame(
+        self, ten_env: AsyncTenEnv, audio_frame: AudioFrame
+    ) -> None:
+        voice = self._keeper.voice if self._keeper else None
+        if voice is None or audio_frame.get_name() != AUDIO:
+            return
+        # Without an await: handlers of other frames would come in between.
+        try:
+            voice.push(pcm_of(audio_frame), turn_of(audio_frame))
+        except ValueError as problem:
+            if not self._frame_refused:
+                self._frame_refused = True
+                ten_env.log_error(clean(f"{AUDIO} is dropped: {problem}"))
+
+    @_guarded
     async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
-        if data.get_name() != EVENT or self._keeper is None:
+        if self._keeper is None:
+            return
+        name, voice = data.get_name(), self._keeper.voice
+        if voice is not None and name == TTS_START:
+            voice.start(_string(data, "request_id"))
+        elif voice is not None and name == TTS_END:
+            voice.end(_string(data, "request_id"))
+        if name != EVENT:
             return
         try:
             conversation_id, event, source = spoken(_properties(data))
         except ValueError as problem:
-            ten_env.log_warn(_clean(f"{EVENT} is dropped: {problem}"))
+            ten_env.log_warn(clean(f"{EVENT} is dropped: {problem}"))
             return
         if not await self._keeper.heard(conversation_id, event, source):
             ten_env.log_debug(f"{EVENT} of a conversation that is not ours")
@@ -175,8 +223,10 @@ class TavusExtension(AsyncExtension):
             if keeper is not None:
                 keeper.user_left(user_id)
             return {}
-        if name == "flush":  # for echo transports; Daily interrupts itself
-            return {}
+        if name == "flush":
+            if keeper is not None and keeper.voice is not None:
+                keeper.voice.flush()
+            return {}  # Daily interrupts itself
         if keeper is None:
             raise self._problem or TavusError("the extension is not ready")
         if name == "start_conversation":
@@ -202,6 +252,12 @@ class TavusExtension(AsyncExtension):
     def _channel(self) -> str:
         return self._config.channel if self._config else ""
 
+    async def _show(self, ten_env: AsyncTenEnv, media: Media) -> None:
+        if isinstance(media, Sound):
+            await ten_env.send_audio_frame(audio_frame_of(media))
+        else:
+            await ten_env.send_video_frame(video_frame_of(media))
+
     async def _tell(self, ten_env: AsyncTenEnv, event: Event) -> None:
         config = self._config
         assert config is not None  # events come from the keeper made of it
@@ -214,26 +270,7 @@ class TavusExtension(AsyncExtension):
                 await asyncio.sleep(0)
         except Exception as problem:  # pylint: disable=broad-except
             # A graph that cannot hear us is no reason to end a call.
-            ten_env.log_error(_clean(f"cannot tell the graph: {problem!r}"))
-
-
-class _TenHandler(logging.Handler):
-    """Hands our log lines to TEN's log; TEN allows that from any thread."""
-
-    def __init__(self, ten_env: AsyncTenEnv) -> None:
-        super().__init__()
-        self._ten_env = ten_env
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = _clean(self.format(record))
-        if record.levelno >= logging.ERROR:
-            self._ten_env.log_error(text, category=LOG_CATEGORY_VENDOR)
-        elif record.levelno >= logging.WARNING:
-            self._ten_env.log_warn(text, category=LOG_CATEGORY_VENDOR)
-        elif record.levelno >= logging.INFO:
-            self._ten_env.log_info(text, category=LOG_CATEGORY_VENDOR)
-        else:
-            self._ten_env.log_debug(text, category=LOG_CATEGORY_VENDOR)
+            ten_env.log_error(clean(f"cannot tell the graph: {problem!r}"))
 
 
 async def _send(ten_env: AsyncTenEnv, message: Message) -> None:
@@ -242,7 +279,7 @@ async def _send(ten_env: AsyncTenEnv, message: Message) -> None:
     data.set_property_from_json(None, _json(content))
     problem = await ten_env.send_data(data)
     if problem is not None:
-        ten_env.log_warn(_clean(f"cannot send {name}: {problem}"))
+        ten_env.log_warn(clean(f"cannot send {name}: {problem}"))
 
 
 def _properties(message: Cmd | Data) -> dict[str, Any]:
@@ -251,8 +288,8 @@ def _properties(message: Cmd | Data) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def _string(cmd: Cmd, name: str) -> str:
-    value, problem = cmd.get_property_string(name)
+def _string(message: Cmd | Data, name: str) -> str:
+    value, problem = message.get_property_string(name)
     return value if problem is None else ""
 
 
@@ -271,9 +308,4 @@ def _config_error(bad: ConfigError) -> TavusError:
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    return _clean(json.dumps(content, ensure_ascii=False))
-
-
-def _clean(text: str) -> str:
-    """Without what makes TEN's setters and log calls raise."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
+    return clean(json.dumps(content, ensure_ascii=False))

@@ -25,16 +25,19 @@ from .errors import (
 from .events import Event
 from .journal import Journal
 from .reaper import Reaper
+from .relay import Relay
 from .reports import Reports
 from .running import Parts
 from .tavus_client import Conversation, TavusClient
+from .transports import Transport
+from .transports.voice import Voice
 
 # TEN answers a command by itself after 180 s, and would not hear of what
 # comes later.
 _ANSWER_S = 150.0
 # Of the time to stop: what closing files and sockets may need, each.
 _CLOSE_S = 0.05
-_RESERVED_S = 3 * _CLOSE_S
+_RESERVED_S = 5 * _CLOSE_S
 
 
 class ConversationKeeper:
@@ -50,6 +53,8 @@ class ConversationKeeper:
         emit: Awaited with every event, in order for each conversation. Must
             not raise.
         log: Where it tells what it does.
+        transport: How users see the face; in Daily rooms where not given.
+            Closed by ``close``.
     """
 
     def __init__(
@@ -59,12 +64,22 @@ class ConversationKeeper:
         journal: Journal,
         emit: Callable[[Event], Awaitable[None]],
         log: logging.Logger,
+        transport: Transport | None = None,
     ) -> None:
         account = fingerprint(config.tavus_api_key.get_secret_value())
         reaper = Reaper(client, journal, account, config.base_url, log)
         creator = Creator(config, client, journal, reaper, account, log)
         self._parts = Parts(
-            config, client, journal, reaper, creator, Reports(emit), emit, log
+            config,
+            client,
+            journal,
+            reaper,
+            creator,
+            Reports(emit),
+            emit,
+            transport or Transport(),
+            Relay(emit),
+            log,
         )
         self._drivers: dict[str, ConversationDriver] = {}
         self._background: list[asyncio.Task[None]] = []
@@ -78,6 +93,11 @@ class ConversationKeeper:
                 asyncio.create_task(self._parts.reaper.sweep_forever()),
                 asyncio.create_task(self._warm_up()),
             ]
+
+    @property
+    def voice(self) -> Voice | None:
+        """What the graph speaks with, where Tavus does not talk itself."""
+        return self._parts.transport.voice
 
     def user_joined(self, user_id: str, channel: str = "") -> None:
         """A user is in the channel; never blocks, never raises.
@@ -201,6 +221,10 @@ class ConversationKeeper:
         )
         for driver in drivers:
             driver.abandon(TavusStoppingError("the extension is stopping"))
+        # It has been leaving while the ends were confirmed.
+        left_s = max(_CLOSE_S, deadline - loop.time())
+        await parts.transport.close(left_s)
+        await parts.relay.close(_CLOSE_S)
         await parts.creator.close(_CLOSE_S)
         await parts.reaper.close()
         await parts.journal.close(_CLOSE_S)

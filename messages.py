@@ -26,12 +26,14 @@ from ten_ai_base.message import (
 )
 
 from .errors import TavusError
-from .events import Created, Ended, Event, Failed, Reported
+from .events import Created, Ended, Event, Failed, Measured, Reported
 from .reports import PAGE, WEBHOOK
 
 VENDOR = "tavus"
 # Goes both ways: what a webhook or a page says, and what is worth telling.
 EVENT = "tavus_event"
+# What TEN's TTS extensions say of their audio (ten_ai_base).
+TTS_START, TTS_END = "tts_audio_start", "tts_audio_end"
 # With these, nothing will work until a person changes something.
 _FATAL = ("auth", "config", "credits", "not_found", "validation")
 
@@ -88,8 +90,16 @@ def messages(
                 **whose,
             },
         )
+    elif isinstance(event, Measured):
+        yield _metrics(
+            dict(event.metrics),
+            {"conversation_id": event.conversation_id, **whose},
+        )
     elif isinstance(event, Failed):
-        yield error(event.error, whose)
+        which: dict[str, Any] = {}
+        if event.conversation_id:
+            which["conversation_id"] = event.conversation_id
+        yield error(event.error, {**which, **whose})
 
 
 def spoken(content: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:

@@ -16,7 +16,8 @@ from .tavus_client import Persona, TavusClient
 
 
 class PersonaKeeper:
-    """The persona of ``auto_create_persona``, found again by its name.
+    """The persona of ``auto_create_persona``, or the one that only lends its
+    face to a LiveKit room, found again by its name.
 
     The name carries a hash of the content, so the same description is the
     same persona on every host and at every boot, and a changed one is new.
@@ -38,12 +39,12 @@ class PersonaKeeper:
         """The id of the persona.
 
         Returns:
-            The id, or "" where ``auto_create_persona`` is off.
+            The id, or "" where no persona is to be found or made.
 
         Raises:
             TavusError: It can be neither found nor made.
         """
-        if not self._config.auto_create_persona:
+        if not self._config.makes_persona:
             return ""
         async with self._lock:
             if not self.persona_id:

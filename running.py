@@ -11,15 +11,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from .config import TavusConfig
+from .config import StartOptions, TavusConfig
 from .creation import Creator
 from .errors import TavusError
 from .events import Event
 from .journal import Entry, Journal
 from .polling import Polling
 from .reaper import Reaper
+from .relay import Relay
 from .reports import Reports, Story
 from .tavus_client import Conversation, TavusClient
+from .transports import Stage, Transport, Trouble
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Parts:
     creator: Creator
     reports: Reports
     emit: Callable[[Event], Awaitable[None]]
+    transport: Transport
+    relay: Relay
     log: logging.Logger
     refused: TavusError | None = None
     refused_until: float = 0.0
@@ -47,6 +51,9 @@ class Running:
     since: float
     polling: Polling
     story: Story
+    stage: Stage
+    options: StartOptions
+    trouble: Trouble | None = None
     events_seen: int = 0
     times_unknown: int = 0
     ending: bool = False

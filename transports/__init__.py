@@ -1,0 +1,180 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""How users get to see the face: one small interface, one file each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..config import ConfigError
+from ..errors import TavusError
+from ..tavus_client import Conversation
+from .voice import Voice
+
+if TYPE_CHECKING:
+    from ..config import TavusConfig
+
+__all__ = [
+    "Media",
+    "News",
+    "Picture",
+    "Show",
+    "Sound",
+    "Stage",
+    "Tell",
+    "Transport",
+    "Trouble",
+    "transport_of",
+]
+
+
+@dataclass(frozen=True)
+class News:
+    """What happened on a stage, for the graph.
+
+    Attributes:
+        event_type: Such as ``livekit.playback_started``.
+        properties: What the event says.
+        metrics: Numbers for the ``metrics`` message, if any.
+    """
+
+    event_type: str
+    properties: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A stage cannot go on; its conversation has to be ended.
+
+    Attributes:
+        reason: For ``tavus_conversation_ended``.
+        error: What went wrong.
+        again: Whether another conversation may do better.
+        gone: Whether that is also how an end from Tavus's side looks.
+    """
+
+    reason: str
+    error: TavusError
+    again: bool = True
+    gone: bool = False
+
+
+Tell = Callable[[News | Trouble], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """10 ms of what the avatar says: 16-bit PCM, interleaved.
+
+    ``data`` is only valid while it is shown; ``timestamp_ms`` is of the same
+    clock as a picture's.
+    """
+
+    data: memoryview
+    rate_hz: int
+    channels: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One I420 picture of the avatar; ``data`` as a sound's."""
+
+    data: memoryview
+    width: int
+    height: int
+    timestamp_ms: int
+
+
+Media = Sound | Picture
+Show = Callable[[Media], Awaitable[None]]
+
+
+class Stage:
+    """One conversation's side of a transport. This one has nothing to do.
+
+    ``open``, ``began`` and ``close`` are called once each, in this order;
+    ``close`` may come at any time, and again.
+    """
+
+    async def open(self) -> Mapping[str, Any]:
+        """Does what has to be done before anything is created, and billed.
+
+        Returns:
+            What the request that creates it says in addition.
+
+        Raises:
+            TavusError: It cannot be done, or ``close`` came first.
+        """
+        return {}
+
+    def began(self, conversation: Conversation) -> None:
+        """The conversation was created. From now on the stage tells."""
+
+    def close(self) -> None:
+        """Leaves at once, or soon; ``Transport.close`` waits for it."""
+
+
+class Transport:
+    """Makes the stage of each conversation. This one is for Daily rooms.
+
+    A transport that creates at other endpoints brings a client with
+    ``TavusClient``'s methods; stages are given what it answers.
+
+    Attributes:
+        voice: What the graph says for the avatar to speak; None where Tavus
+            does the talking.
+    """
+
+    voice: Voice | None = None
+
+    def __init__(self) -> None:
+        self._stage = Stage()
+
+    def stage(self, tell: Tell) -> Stage:
+        """A stage for one conversation.
+
+        Args:
+            tell: Called with what happens; never blocks, never raises.
+        """
+        return self._stage
+
+    async def close(self, timeout_s: float) -> None:
+        """Waits for stages that leave; all were closed before."""
+
+
+def transport_of(
+    config: TavusConfig, show: Show, log: logging.Logger
+) -> Transport:
+    """The transport that is configured.
+
+    Args:
+        config: The validated properties.
+        show: Awaited with the avatar's audio and video (``media_bridge``).
+        log: Where transports report.
+
+    Raises:
+        ConfigError: A package that it needs is not installed.
+    """
+    if config.transport == "daily":
+        from .daily import DailyTransport
+
+        return DailyTransport()
+    try:
+        from .livekit import LiveKitTransport
+    except ImportError as missing:
+        raise ConfigError(
+            [
+                f"transport: 'livekit' needs the package {missing.name}, "
+                "which is not installed; pip install -r "
+                "requirements-livekit.txt"
+            ]
+        ) from None
+    return LiveKitTransport(config, show, log)
