@@ -211,6 +211,10 @@ class Peer:
     async def __aexit__(self, *_: object) -> None:
         await self.leave()
 
+    def use_token(self, token: str) -> None:
+        """Joins with that one, whoever made it."""
+        self._token = token
+
     async def join(self) -> None:
         """Enters the room, and from now on hears and sees all others."""
         room = self.room
