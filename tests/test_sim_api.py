@@ -238,7 +238,6 @@ def test_create_refuses_and_creates_nothing(body: Any, refusal: Any):
                 "assume_role_arn": "arn",
             }
         },
-        {"livekit_ws_url": "wss://lk.test", "livekit_room_token": "t"},
     ],
 )
 def test_create_accepts_properties(properties: dict[str, Any]):

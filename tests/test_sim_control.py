@@ -65,6 +65,7 @@ def test_the_ledger_has_every_conversation_and_request(sim: Simulator):
                 "duration_s": 2.5,
             },
         ],
+        "refused": [],
         "requests": {
             "create": 2,
             "end": 1,
@@ -108,7 +109,7 @@ def test_faults_can_be_set_seen_and_cleared(sim: Simulator):
         (
             {"endpoint": "stop", "kind": "slow"},
             "endpoint must be one of create, end, get, list, delete, "
-            "persona, replica, webhook, *, not 'stop'",
+            "persona, replica, webhook, avatar, *, not 'stop'",
         ),
         (
             {"endpoint": "webhook", "kind": "slow"},

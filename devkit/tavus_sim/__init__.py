@@ -12,8 +12,10 @@ from .faults import Fault
 from .messages import Refusal, SimReply, SimRequest
 from .server import SimServer, ThreadedSim
 from .simulator import Simulator
+from .worker import AvatarVideo
 
 __all__ = [
+    "AvatarVideo",
     "Fault",
     "Refusal",
     "SimReply",

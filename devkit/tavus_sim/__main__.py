@@ -15,6 +15,7 @@ import sys
 
 from .server import SimServer
 from .simulator import Simulator
+from .worker import AvatarVideo
 
 
 def main() -> int:
@@ -41,6 +42,16 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, help="of the ids; by default never the same twice"
     )
+    parser.add_argument(
+        "--avatars",
+        action="store_true",
+        help="conversations in LiveKit rooms get a real avatar",
+    )
+    parser.add_argument(
+        "--avatar-video",
+        metavar="640x360@25",
+        help="its picture; by default TAVUS_SIM_AVATAR_VIDEO or 640x360@25",
+    )
     options = parser.parse_args()
     logging.basicConfig(format="tavus_sim: %(message)s")
     seed = options.seed
@@ -54,7 +65,12 @@ def main() -> int:
         # a client that remembers what it left open.
         seed=secrets.randbits(64) if seed is None else seed,
     )
-    server = SimServer(simulator, options.host, options.port)
+    try:
+        avatars = _avatars(options) if options.avatars else None
+        server = SimServer(simulator, options.host, options.port, avatars)
+    except (RuntimeError, ValueError) as exc:
+        print(f"tavus_sim: --avatars: {exc}", file=sys.stderr)
+        return 1
     try:
         asyncio.run(_serve(server))
     except OSError as exc:
@@ -75,6 +91,12 @@ async def _serve(server: SimServer) -> None:
             flush=True,
         )
         await stop.wait()
+
+
+def _avatars(options: argparse.Namespace) -> AvatarVideo:
+    if options.avatar_video:
+        return AvatarVideo.parse(options.avatar_video)
+    return AvatarVideo.from_environment()
 
 
 def _not_negative(text: str) -> int:

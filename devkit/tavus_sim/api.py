@@ -13,6 +13,7 @@ from typing import Any, cast
 from .book import ENDED_BY_CLIENT, ROOM_DELETED, ConversationBook
 from .catalog import DEFAULT_PERSONA, Catalog, to_old, to_vocabulary
 from .conversation import Conversation, Vocabulary
+from .livekit import livekit_room
 from .messages import Refusal, SimReply, SimRequest, json_reply
 from .routes import Route
 from .rules import check_create
@@ -40,6 +41,7 @@ class Account:
     max_page_size: int
     wrap_persona: bool
     strict: bool
+    livekit_conversation_url: bool
     credits_spent: bool = False
     undocumented: list[str] = field(default_factory=list)
 
@@ -107,6 +109,7 @@ class Api:
         if account.strict:
             account.undocumented += undocumented
         replica_id, persona_id = self._cast(to_old(body))
+        livekit = livekit_room(body, self._catalog.personas[persona_id])
         if not body.get("test_mode"):
             if account.credits_spent:
                 raise Refusal(402, message=_NO_CREDITS)
@@ -119,6 +122,8 @@ class Api:
             persona_id=persona_id,
             base_url=account.base_url,
             now=self._now(),
+            livekit=livekit,
+            has_url=livekit is None or account.livekit_conversation_url,
         )
         answer = conversation.view(account.vocabulary)
         del answer["updated_at"]

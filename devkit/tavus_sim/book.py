@@ -14,9 +14,10 @@ import heapq
 import json
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from .conversation import REPLICA_JOINS, Conversation
+from .livekit import LiveKitRoom, without_token
 from .messages import iso
 
 ENDED_BY_CLIENT = "end_conversation_endpoint_hit"
@@ -44,6 +45,8 @@ class ConversationBook:
         self._rng = rng
         self._replica_join_s = replica_join_s
         self._on_event = on_event
+        # Called when a conversation in a LiveKit room begins and ends.
+        self.on_avatar: Callable[[Conversation], None] | None = None
         # Entries go stale when a conversation's state changes; they are
         # recognised when they come up, and cost nothing until then.
         self._timers: list[tuple[float, int, Conversation]] = []
@@ -57,6 +60,8 @@ class ConversationBook:
         persona_id: str,
         base_url: str,
         now: float,
+        livekit: LiveKitRoom | None = None,
+        has_url: bool = True,
     ) -> Conversation:
         """Open a conversation; with ``test_mode`` one that has ended."""
         conversation_id = f"c{self._rng.getrandbits(48):012x}"
@@ -65,12 +70,13 @@ class ConversationBook:
         conversation = Conversation(
             conversation_id=conversation_id,
             name=name or f"Conversation {conversation_id}",
-            url=f"{base_url}/room/{conversation_id}",
+            url=f"{base_url}/room/{conversation_id}" if has_url else None,
             replica_id=replica_id,
             persona_id=persona_id,
-            request=request,
+            request=without_token(request),
             created_at=now,
             updated_at=now,
+            livekit=livekit,
             private=bool(
                 request.get("require_auth") or properties.get("require_auth")
             ),
@@ -88,6 +94,8 @@ class ConversationBook:
         else:
             self.active[conversation_id] = conversation
             self._arm(conversation)
+            if livekit and self.on_avatar:
+                self.on_avatar(conversation)
         return conversation
 
     def join(self, conversation: Conversation, now: float) -> None:
@@ -97,7 +105,9 @@ class ConversationBook:
         conversation.updated_at = now
         if conversation.joined_at is None:
             conversation.joined_at = now
-            conversation.replica_due_at = now + self._replica_join_s
+            # A real avatar says itself when it has joined.
+            if conversation.avatar is None:
+                conversation.replica_due_at = now + self._replica_join_s
         self._arm(conversation)
 
     def leave(self, conversation: Conversation, now: float) -> None:
@@ -115,6 +125,7 @@ class ConversationBook:
         *,
         reason: str,
         ended_by: str | None = None,
+        status: Literal["ended", "error"] = "ended",
     ) -> None:
         """Shut an active conversation down.
 
@@ -123,11 +134,14 @@ class ConversationBook:
             now: when.
             reason: the event's ``shutdown_reason``.
             ended_by: what the ledger says; by default the reason.
+            status: what it has from now on.
         """
         del self.active[conversation.conversation_id]
-        conversation.status = "ended"
+        conversation.status = status
         conversation.ended_at = now
         conversation.ended_by = ended_by or reason
+        if conversation.livekit and self.on_avatar:
+            self.on_avatar(conversation)
         ids = {
             "replica_id": conversation.replica_id,
             "shutdown_reason": reason,
@@ -161,11 +175,12 @@ class ConversationBook:
                 continue
             when, what = timer
             if what == REPLICA_JOINS:
-                self._replica_joins(conversation, when)
+                self.replica_joins(conversation, when)
             else:
                 self.end(conversation, when, reason=what)
 
-    def _replica_joins(self, conversation: Conversation, now: float) -> None:
+    def replica_joins(self, conversation: Conversation, now: float) -> None:
+        """The replica has come in."""
         conversation.replica_due_at = None
         # Tavus sends the event under both its old and its new name.
         face = {"replica_id": conversation.replica_id}

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from .faults import Fault
 from .messages import Refusal, SimReply, SimRequest, json_reply
-from .room import everything, interaction, room_view, static_file
+from .room import (
+    everything,
+    heard_wav,
+    interaction,
+    room_view,
+    static_file,
+)
 
 if TYPE_CHECKING:
     from .simulator import Simulator
@@ -48,6 +54,8 @@ def control(
             return everything(simulator, conversation_id)
         case "GET", ["conversations", conversation_id, "room"]:
             return room_view(simulator, request, conversation_id)
+        case "GET", ["conversations", conversation_id, "heard.wav"]:
+            return heard_wav(simulator, conversation_id)
         case "POST", ["conversations", conversation_id, "interactions"]:
             return interaction(simulator, request, conversation_id)
         case "POST", ["conversations", conversation_id, verb]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .interactions import Interactions
+from .livekit import LiveKitRoom
 from .messages import iso
+from .reports import AvatarRecord
 
 Vocabulary = Literal["old", "new"]
 
@@ -35,14 +37,14 @@ class Conversation:
 
     conversation_id: str
     name: str
-    url: str
+    url: str | None
     replica_id: str
     persona_id: str
     request: dict[str, Any]
     created_at: float
     private: bool = False
     meeting_token: str | None = None
-    status: Literal["active", "ended"] = "active"
+    status: Literal["active", "ended", "error"] = "active"
     updated_at: float = 0.0
     ended_at: float | None = None
     ended_by: str | None = None
@@ -53,6 +55,9 @@ class Conversation:
     replica_due_at: float | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     interactions: Interactions = field(default_factory=Interactions)
+    livekit: LiveKitRoom | None = None
+    # Of a conversation in a LiveKit room, when there is a worker for it.
+    avatar: AvatarRecord | None = None
 
     @property
     def replica_joined(self) -> bool:
@@ -77,7 +82,7 @@ class Conversation:
 
     def next_timer(self) -> tuple[float, str] | None:
         """When something happens by itself, and what."""
-        if self.status == "ended":
+        if self.status != "active":
             return None
         longest_s = self.limit_s("max_call_duration")
         timers = [(self.created_at + longest_s, TOO_LONG)]
@@ -94,10 +99,11 @@ class Conversation:
     def view(self, vocabulary: Vocabulary) -> dict[str, Any]:
         """What list and get answer."""
         new = vocabulary == "new"
+        url = {} if self.url is None else {"conversation_url": self.url}
         return {
             "conversation_id": self.conversation_id,
             "conversation_name": self.name,
-            "conversation_url": self.url,
+            **url,
             "callback_url": self.request.get("callback_url") or "",
             "status": self.status,
             "face_id" if new else "replica_id": self.replica_id,
@@ -110,7 +116,7 @@ class Conversation:
         """The line of the ledger; ``participants`` stays as it was at the
         end."""
         until = now if self.ended_at is None else self.ended_at
-        return {
+        entry = {
             "conversation_id": self.conversation_id,
             "conversation_name": self.name,
             "status": self.status,
@@ -120,3 +126,13 @@ class Conversation:
             "participants": self.participants,
             "duration_s": round(until - self.created_at, 3),
         }
+        if self.livekit:
+            entry["livekit"] = {
+                "url": self.livekit.url,
+                "room": self.livekit.room,
+                "identity": self.livekit.identity,
+                "on_behalf_of": self.livekit.on_behalf_of,
+            }
+        if self.avatar:
+            entry["avatar"] = self.avatar.summary()
+        return entry

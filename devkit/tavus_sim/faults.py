@@ -21,6 +21,7 @@ ENDPOINTS = (
     "persona",
     "replica",
     "webhook",
+    "avatar",
     "*",
 )
 BEFORE = ("drop_before", "error_before", "hang_before", "page_before", "status")
@@ -35,6 +36,19 @@ AFTER = (
 )
 # A reordered webhook follows the conversation's next one, if there is one.
 WEBHOOK = ("lose", "duplicate", "reorder")
+# Of the next conversation in a LiveKit room; see avatar.py.
+AVATAR = (
+    "avatar_absent",
+    "avatar_slow_join",
+    "avatar_no_video",
+    "avatar_dies",
+    "avatar_silent_finish",
+)
+_DEFAULT_DELAY_MS = {
+    "slow": 1000.0,
+    "avatar_slow_join": 5000.0,
+    "avatar_dies": 500.0,
+}
 _NOT_JSON = b"<html><body>502 Bad Gateway</body></html>"
 
 # What Tavus is documented or observed to say (tavus-api.md, section 1.1).
@@ -52,11 +66,14 @@ class Fault:
     Args:
         endpoint: one of ``ENDPOINTS``; ``*`` is every API endpoint.
         kind: one of ``BEFORE`` (the server has not acted), ``AFTER`` (it
-            has) or, for the endpoint ``webhook``, ``WEBHOOK``.
+            has) or, for the endpoints ``webhook`` and ``avatar``, ``WEBHOOK``
+            and ``AVATAR``.
         status: what ``status``, ``error_before`` and ``error_after`` answer.
         body: their JSON body; by default the documented one.
         retry_after_s: their ``Retry-After`` header, in seconds.
-        delay_ms: how long the answer waits, in milliseconds.
+        delay_ms: how long the answer waits, in milliseconds;
+            ``avatar_slow_join`` waits so long before it joins,
+            ``avatar_dies`` is how long it speaks before that.
         count: how many times it strikes; ``None`` is until cleared.
         probability: how likely it strikes a matching request, 0 to 1.
     """
@@ -72,7 +89,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         _one_of("endpoint", self.endpoint, ENDPOINTS)
-        kinds = WEBHOOK if self.endpoint == "webhook" else BEFORE + AFTER
+        other = {"webhook": WEBHOOK, "avatar": AVATAR}
+        kinds = other.get(self.endpoint, BEFORE + AFTER)
         _one_of("kind", self.kind, kinds)
         _number("status", self.status, 200, 599, whole=True)
         _number("delay_ms", self.delay_ms, 0, 3_600_000)
@@ -82,8 +100,8 @@ class Fault:
             _number("count", self.count, 1, 1_000_000, whole=True)
         if self.probability is not None:
             _number("probability", self.probability, 0, 1)
-        if self.kind == "slow" and not self.delay_ms:
-            self.delay_ms = 1000.0
+        if not self.delay_ms:
+            self.delay_ms = _DEFAULT_DELAY_MS.get(self.kind, 0.0)
 
     def answer_body(self) -> Any:
         """The JSON body of a forced status."""
@@ -144,7 +162,8 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
 
 
 def _matches(rule: str, endpoint: str) -> bool:
-    return rule == endpoint or (rule == "*" and endpoint != "webhook")
+    everywhere = rule == "*" and endpoint not in ("webhook", "avatar")
+    return rule == endpoint or everywhere
 
 
 def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:

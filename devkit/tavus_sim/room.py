@@ -66,7 +66,7 @@ def room_page(
     """
     conversation = simulator.conversation(conversation_id)
     status = 200
-    if conversation.status == "ended":
+    if conversation.status != "active":
         status = 410
     elif not _may_enter(conversation, request):
         status = 403
@@ -97,7 +97,7 @@ def interaction(
     """
     conversation = simulator.conversation(conversation_id)
     _check_entry(conversation, request)
-    if conversation.status == "ended":
+    if conversation.status != "active":
         raise Refusal(409, error="The conversation has ended")
     check_size(request.body)
     return json_reply(
@@ -125,8 +125,26 @@ def everything(simulator: "Simulator", conversation_id: str) -> SimReply:
             "events": conversation.events,
             "interactions": list(conversation.interactions.kept),
             "interactions_count": conversation.interactions.count,
+            **_utterances(conversation),
         }
     )
+
+
+def heard_wav(simulator: "Simulator", conversation_id: str) -> SimReply:
+    """What the avatar of a conversation was sent, the end of it.
+
+    Raises:
+        Refusal: for an unknown conversation, and one without an avatar.
+    """
+    avatar = simulator.conversation(conversation_id).avatar
+    if avatar is None:
+        raise Refusal(404, error="The conversation has no avatar")
+    return SimReply(200, avatar.heard.wav(), {"content-type": "audio/wav"})
+
+
+def _utterances(conversation: Conversation) -> dict[str, Any]:
+    avatar = conversation.avatar
+    return {"utterances": avatar.heard.view()} if avatar else {}
 
 
 def _check_entry(conversation: Conversation, request: SimRequest) -> None:

@@ -120,11 +120,6 @@ def check_create(body: dict[str, Any]) -> list[str]:
             )
     _check_languages(properties)
     _check_storage(properties.get("recording_storage"))
-    both = {"livekit_ws_url", "livekit_room_token"} & set(properties)
-    _check(
-        len(both) != 1,
-        "livekit_ws_url and livekit_room_token must be given together",
-    )
     return [
         *(name for name in body if name not in TOP_LEVEL),
         *(f"properties.{n}" for n in properties if n not in PROPERTIES),

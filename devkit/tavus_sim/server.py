@@ -6,6 +6,7 @@
 """The simulator on a socket: an aiohttp server, webhooks and timers."""
 
 import asyncio
+import concurrent.futures
 import logging
 import socket
 import struct
@@ -14,9 +15,11 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from .conversation import Conversation
 from .messages import SimReply, SimRequest
 from .presence import attend, presence_of
 from .simulator import Simulator
+from .worker import AvatarVideo, AvatarWorker
 
 _LOG = logging.getLogger("tavus_sim")
 _WEBHOOK_TIMEOUT_S = 5.0
@@ -33,12 +36,22 @@ class SimServer:
         simulator: what answers; its ``base_url`` is set at the start.
         host: the address to listen on.
         port: the port; 0 takes a free one.
+        avatars: their picture, if conversations in LiveKit rooms are to have
+            real ones.
+
+    Raises:
+        RuntimeError: when avatars are wanted and cannot be had.
     """
 
     def __init__(
-        self, simulator: Simulator, host: str = "127.0.0.1", port: int = 0
+        self,
+        simulator: Simulator,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        avatars: AvatarVideo | None = None,
     ) -> None:
         self.simulator = simulator
+        self.worker = AvatarWorker(simulator, avatars) if avatars else None
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -86,12 +99,18 @@ class SimServer:
         self._loop = asyncio.get_running_loop()
         self.simulator.on_change = self._on_change
         self.simulator.on_event = self._on_event
+        if self.worker:
+            self.simulator.avatars.send = self._on_avatar
+            self.worker.start()
         self._arm()
 
     async def close(self) -> None:
         """Stop listening; give up hanging answers and unsent webhooks."""
         self.simulator.on_change = self.simulator.on_event = None
+        self.simulator.avatars.send = None
         self._closing.set()
+        if self.worker:
+            await self.worker.close()
         if self._timer:
             self._timer.cancel()
         if self._runner:
@@ -160,6 +179,10 @@ class SimServer:
     def _on_event(self, url: str, payload: dict[str, Any]) -> None:
         assert self._loop
         self._loop.call_soon_threadsafe(self._deliver, url, payload)
+
+    def _on_avatar(self, conversation: Conversation) -> None:
+        assert self._loop and self.worker
+        self._loop.call_soon_threadsafe(self.worker.send, conversation)
 
     def _arm(self) -> None:
         """Wake up when the simulator has something to do next."""
@@ -242,6 +265,11 @@ class ThreadedSim:
         simulator: what to serve; by default a plain one.
         host: the address to listen on.
         port: the port; 0 takes a free one.
+        avatars: their picture, if conversations in LiveKit rooms are to have
+            real ones.
+
+    Raises:
+        RuntimeError: when avatars are wanted and cannot be had.
     """
 
     def __init__(
@@ -249,9 +277,10 @@ class ThreadedSim:
         simulator: Simulator | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        avatars: AvatarVideo | None = None,
     ) -> None:
         self.simulator = simulator or Simulator()
-        self._address = (host, port)
+        self._server = SimServer(self.simulator, host, port, avatars)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -276,6 +305,27 @@ class ThreadedSim:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    @property
+    def worker(self) -> AvatarWorker | None:
+        """The process of the avatars, if they are real."""
+        return self._server.worker
+
+    def wait_for_worker(self, timeout_s: float) -> None:
+        """Wait until avatars can join at once.
+
+        Raises:
+            TimeoutError: when that takes too long.
+        """
+        assert self._loop and self.worker
+        ready = asyncio.run_coroutine_threadsafe(
+            self.worker.ready(), self._loop
+        )
+        try:
+            ready.result(timeout_s)
+        except concurrent.futures.TimeoutError:
+            ready.cancel()
+            raise TimeoutError("the avatar worker is not ready") from None
+
     def _run(self) -> None:
         asyncio.run(self._main())
 
@@ -283,7 +333,7 @@ class ThreadedSim:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         try:
-            async with SimServer(self.simulator, *self._address):
+            async with self._server:
                 self._ready.set()
                 await self._stop.wait()
         except OSError as exc:

@@ -18,11 +18,13 @@ from .catalog import Catalog
 from .control import control
 from .conversation import Conversation, Vocabulary
 from .faults import BEFORE, ENDPOINTS, Fault, FaultBox, spoiled
-from .messages import Refusal, SimReply, SimRequest
+from .messages import Refusal, SimReply, SimRequest, iso
+from .reports import AvatarReports
 from .room import room_page
 from .routes import Route, find_route
 
-_COUNTED = (*ENDPOINTS[:-2], "other")
+_COUNTED = (*ENDPOINTS[:7], "other")
+_REFUSALS_KEPT = 100
 
 
 class Simulator:
@@ -50,6 +52,8 @@ class Simulator:
             ``data``, and not flat as the real service does.
         strict: list in the ledger, as ``undocumented``, what create requests
             contain that no document knows.
+        livekit_conversation_url: whether a conversation in a LiveKit room
+            has a ``conversation_url``; what Tavus does is not known.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Simulator:
         max_page_size: int = 100,
         wrap_persona: bool = False,
         strict: bool = False,
+        livekit_conversation_url: bool = False,
     ) -> None:
         self.recent_requests: deque[SimRequest] = deque(maxlen=1000)
         # The first is called with (url, payload) for each webhook, the
@@ -84,6 +89,7 @@ class Simulator:
             max_page_size=max_page_size,
             wrap_persona=wrap_persona,
             strict=strict,
+            livekit_conversation_url=livekit_conversation_url,
         )
         self._clock = clock
         self._clock_offset_s = 0.0
@@ -98,6 +104,8 @@ class Simulator:
             replica_join_ms / 1000,
             self._webhook,
         )
+        self.avatars = AvatarReports(self._book, self._faults, self.now)
+        self._refused: deque[dict[str, str]] = deque(maxlen=_REFUSALS_KEPT)
         self.catalog = Catalog(random.Random(f"{seed} personas"))
         self._api = Api(self._account, self._book, self.catalog, self.now)
 
@@ -149,6 +157,10 @@ class Simulator:
                     reply = self._api.perform(request, route)
             except Refusal as refusal:
                 reply = refusal.reply
+                if endpoint == "create":
+                    self._refused.append(
+                        {"at": iso(self.now()), "error": str(refusal)}
+                    )
             if fault:
                 reply = spoiled(reply, fault)
         reply.delay_s += self._latency_s
@@ -175,6 +187,7 @@ class Simulator:
                 "active": active,
                 "ended": len(entries) - active,
                 "conversations": entries,
+                "refused": list(self._refused),
                 "requests": {name: self._counts[name] for name in _COUNTED},
             }
             if self._account.strict:
@@ -255,6 +268,15 @@ class Simulator:
             self.expire()
             conversation = self._running(conversation_id)
             self._book.end(conversation, self.now(), reason=reason)
+            self._changed()
+
+    def avatar_reports(
+        self, conversation_id: str, report: dict[str, Any]
+    ) -> None:
+        """Take what an avatar says; ``avatar.py`` lists what that can be."""
+        with self._lock:
+            self.expire()
+            self.avatars.take(self._book.all[conversation_id], report)
             self._changed()
 
     def set_credits_spent(self, spent: bool) -> None:
