@@ -28,6 +28,7 @@ export type LiveKit = Pick<
   | "DisconnectReason"
   | "ConnectionError"
   | "ConnectionErrorReason"
+  | "setLogLevel"
 >;
 
 /** What the graph and the page say to each other. */
@@ -85,13 +86,11 @@ export class LiveKitRoom implements Room {
   async #join(container: HTMLElement, url: URL): Promise<void> {
     const livekit = await this.load();
     if (this.#over) return;
+    livekit.setLogLevel("warn"); // it tells of every step
     const room = new livekit.Room({ adaptiveStream: true });
     this.#room = room;
     this.#listen(room, livekit, container);
-    this.#expectFace(FACE_TIMEOUT_MS, () => {
-      const detail = "The avatar did not come into the room.";
-      this.#fail({ kind: "face_absent", detail });
-    });
+    this.#awaitFace();
     const server = new URL(url);
     const token = server.searchParams.get("t") ?? "";
     server.searchParams.delete("t");
@@ -165,7 +164,7 @@ export class LiveKitRoom implements Room {
 
   #show(track: RemoteTrack, container: HTMLElement): void {
     const element = track.attach();
-    if (track.kind === "video") {
+    if (isVideo(track)) {
       element.addEventListener("loadeddata", () => {
         this.#faceCame();
       });
@@ -189,7 +188,7 @@ export class LiveKitRoom implements Room {
         return;
       }
     }
-    if (type === "tavus_conversation_created") clearTimeout(this.#alarm);
+    if (type === "tavus_conversation_created") this.#awaitFace();
     if (type === "tavus_conversation_ended")
       this.#expectFace(NEXT_FACE_MS, () => {
         this.#end();
@@ -202,6 +201,15 @@ export class LiveKitRoom implements Room {
     if (this.#faceSeen || this.#over) return;
     this.#faceSeen = true;
     this.listener.faceJoined();
+  }
+
+  #awaitFace(): void {
+    const here = [...this.#elements.keys()].some(isVideo);
+    if (here) return;
+    this.#expectFace(FACE_TIMEOUT_MS, () => {
+      const detail = "The avatar did not come into the room.";
+      this.#fail({ kind: "face_absent", detail });
+    });
   }
 
   #expectFace(ms: number, otherwise: () => void): void {
@@ -245,4 +253,9 @@ export class LiveKitRoom implements Room {
     clearTimeout(this.#alarm);
     this.listener.failed(problem);
   }
+}
+
+function isVideo({ kind }: RemoteTrack): boolean {
+  const name: string = kind;
+  return name === "video";
 }
