@@ -36,7 +36,9 @@ async def test_users_come_and_go(livekit_server: LiveKitServer) -> None:
         left = await run.commands.get("on_user_left")
         assert left["remote_user_id"] == "late"
         assert (left["channel"], left["user_id"]) == (room, "ten-rtc")
-        await run.stop()
+        status, _ = await run.command("leave")
+        assert status == StatusCode.OK
+        await run.commands.get("on_disconnected")
         assert run.users("on_user_joined") == ["early", "late"]
         assert run.users("on_user_left") == ["late", "early"]
         names = [name for name, _ in run.commands.messages]
@@ -297,7 +299,9 @@ async def test_data_goes_both_ways(livekit_server: LiveKitServer) -> None:
         Peer(livekit_server, "data", "other") as other,
         RtcRun(livekit_server, "data", data_topic="ten") as run,
     ):
-        await run.in_room()
+        # Until then its packets have no sender.
+        await user.until_with("ten-rtc")
+        await other.until_with("ten-rtc")
         user.read_texts("words")
         await run.send_data(b"\x00\xff one")
         await run.send_data(b"two", topic="special", remote_user_id="7")
@@ -381,11 +385,12 @@ async def test_ten_rooms_at_once(livekit_server: LiveKitServer) -> None:
                 user.say_tone(pitch), run.say(tone(pitch + 500, 1.0))
             )
             heard = user.heard["ten-rtc"]
-            await run.frames.until(lambda: loud_s(run.pcm("user")) > 0.9)
-            await user.until(lambda: loud_s(heard.pcm) > 0.9)
+            await run.frames.until(lambda: loud_s(run.pcm("user")) > 0.8)
+            await user.until(lambda: loud_s(heard.pcm) > 0.8)
             assert abs(frequency_hz(run.pcm("user")) - pitch) < 10
             assert abs(frequency_hz(heard.pcm) - pitch - 500) < 10
-            assert await run.stop() < 2
+            await run.command("leave")
+            await run.commands.get("on_disconnected")
         assert run.users("on_user_left") == ["user"]
 
     await asyncio.gather(*(converse(number) for number in range(10)))

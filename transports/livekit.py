@@ -166,6 +166,7 @@ class LiveKitStage(Stage):
         self._closed.set()
         if self._watching is not None:
             self._watching.cancel()
+        self._speaker.close()
         if self._speaking is not None:
             self._speaking.cancel()
         self._transport.leave(self._leave())
@@ -196,7 +197,7 @@ class LiveKitStage(Stage):
 
     async def _leave(self) -> None:
         if self._speaking is not None:
-            await asyncio.gather(self._speaking, return_exceptions=True)
+            await asyncio.wait([self._speaking], timeout=_LEAVE_S)
         if self._bridge is not None:
             await self._bridge.close()
         if self._joining is not None:

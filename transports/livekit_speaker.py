@@ -72,6 +72,7 @@ class Speaker:
         self._playback = Playback()
         self._stream: _Stream | None = None
         self._busy_since: float | None = None
+        self._closed = False
         self._complained: Utterance | None = None
 
     def listen(self) -> None:
@@ -81,8 +82,9 @@ class Speaker:
         participant.register_rpc_method(_FINISHED, self._playback_finished)
 
     async def speak(self) -> None:
-        """Speaks for ever; the avatar is there, and shows itself."""
-        while True:
+        """Speaks until ``close``; the avatar is there, and shows itself."""
+        # Beside its cancellation, which asyncio.wait_for can swallow.
+        while not self._closed:
             item = await self._voice.next()
             self._busy_since = time.monotonic()
             try:
@@ -95,6 +97,10 @@ class Speaker:
             except _TROUBLE as error:
                 await self._give_up(item, error)
             self._busy_since = None
+
+    def close(self) -> None:
+        """Takes nothing more; cancel ``speak``, too."""
+        self._closed = True
 
     def stuck(self, now: float) -> str:
         """What will not happen any more; "" when all is well."""

@@ -48,7 +48,8 @@ def free_port() -> int:
 class Inbox:
     """Messages in the order of their arrival, to be waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_s: float = WAIT_S) -> None:
+        self._wait_s = wait_s
         self.messages: list[Message] = []
         self._news = asyncio.Event()
 
@@ -68,7 +69,7 @@ class Inbox:
                 self._news.clear()
                 await self._news.wait()
 
-        await asyncio.wait_for(wait(), WAIT_S)
+        await asyncio.wait_for(wait(), self._wait_s)
 
     async def get(self, name: str, count: int = 1) -> dict[str, Any]:
         """Waits until so many have come under a name; the last of them."""

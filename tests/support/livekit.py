@@ -29,7 +29,7 @@ from livekit import api, rtc
 from .sounds import Pcm, tone
 
 COMMAND = Path(__file__).resolve().parents[2] / "bin" / "livekit-server"
-WAIT_S = 15.0
+WAIT_S = 30.0
 START_S = 10.0
 RATE_HZ = 16_000
 

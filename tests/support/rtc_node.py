@@ -31,7 +31,7 @@ from .http_node import Inbox
 from .livekit import LiveKitServer
 from .sounds import Pcm
 
-WAIT_S = 20.0
+WAIT_S = 45.0  # the SDK needs 30 s to give up a room
 RATE_HZ = 16_000
 
 
@@ -88,9 +88,9 @@ class RtcRun:
     def __init__(
         self, server: LiveKitServer | None, room: str, **properties: Any
     ) -> None:
-        self.commands = Inbox()
-        self.data = Inbox()
-        self.frames = Inbox()
+        self.commands = Inbox(WAIT_S)
+        self.data = Inbox(WAIT_S)
+        self.frames = Inbox(WAIT_S)
         self.heard: defaultdict[str, bytearray] = defaultdict(bytearray)
         self.audio_frames: list[dict[str, Any]] = []
         self.pictures: list[dict[str, Any]] = []
@@ -144,7 +144,7 @@ class RtcRun:
         return np.frombuffer(bytes(self.heard[identity]), np.int16)
 
     async def command(
-        self, name: str, **properties: Any
+        self, name: str, /, **properties: Any
     ) -> tuple[StatusCode, dict[str, Any]]:
         """Sends a command to livekit_rtc."""
 

@@ -97,6 +97,8 @@ class LiveKitRtcExtension(AsyncExtension):
 
     @_guarded
     async def on_stop(self, ten_env: AsyncTenEnv) -> None:
+        if self._graph is not None:
+            self._graph.stopping()
         if self._keeper is not None:
             await self._keeper.leave()
         if self._joining is not None:

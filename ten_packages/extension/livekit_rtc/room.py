@@ -24,6 +24,7 @@ from .visit import Visit
 
 _FIRST_PAUSE_S = 0.5
 _LAST_PAUSE_S = 10.0
+_LONG_VISIT_S = 30.0
 # TEN kills the process two seconds after it asked to stop.
 _LEAVE_MAX_S = 1.0
 _LEFT_MAX_S = 60.0
@@ -119,9 +120,12 @@ class RoomKeeper:
         self._events.disconnected(_Reason.CLIENT_INITIATED)
 
     async def _stay(self, entered: asyncio.Future[RoomError | None]) -> None:
+        loop = asyncio.get_running_loop()
         try:
+            pause_s = _FIRST_PAUSE_S
             while True:
                 visit = await self._enter()
+                begun = loop.time()
                 if not entered.done():
                     entered.set_result(None)
                 reason = await visit.lost
@@ -130,6 +134,10 @@ class RoomKeeper:
                 self._events.disconnected(reason)
                 if reason in _FINAL:
                     raise RoomError("room", _FINAL[reason])
+                if loop.time() - begun > _LONG_VISIT_S:
+                    pause_s = _FIRST_PAUSE_S
+                await _pause(pause_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
         except RoomError as error:
             self._give_up(error, entered)
         # pylint: disable-next=broad-exception-caught
@@ -174,8 +182,7 @@ class RoomKeeper:
                     raise
                 if pause_s == _FIRST_PAUSE_S:
                     self._events.problem(error)
-            # Not all at once, when a server is back.
-            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
+            await _pause(pause_s)
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
     def _token(self) -> str:
@@ -194,3 +201,8 @@ class RoomKeeper:
             can_subscribe=config.subscribe_audio or config.subscribe_video,
             can_publish_data=config.publish_data,
         )
+
+
+async def _pause(about_s: float) -> None:
+    # Not all at once, when a server is back.
+    await asyncio.sleep(about_s * random.uniform(0.8, 1.2))

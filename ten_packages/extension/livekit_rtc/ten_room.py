@@ -63,7 +63,11 @@ class TenRoom:
         self._room = room
         self._drops = drops
         self._sending: set[asyncio.Task[None]] = set()
-        self._unheard: set[str] = set()
+        self._is_stopping = False
+
+    def stopping(self) -> None:
+        """The graph stops: nobody may be there to take what comes."""
+        self._is_stopping = True
 
     def connected(self) -> None:
         self._log(f"vendor_status: in the room {self._room()[0]}")
@@ -180,6 +184,8 @@ class TenRoom:
     async def _send_command(self, name: str, cmd: Cmd) -> None:
         result, problem = await self._ten_env.send_cmd(cmd)
         if problem is not None and problem.error_code() == _NOT_CONNECTED:
+            return
+        if self._is_stopping:  # as is whoever would take it
             return
         if problem is None and result is not None:
             if result.get_status_code() == StatusCode.OK:
