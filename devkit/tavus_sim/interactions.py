@@ -129,6 +129,8 @@ def _check_message(message: Any, conversation_id: str) -> None:
             | "conversation.append_llm_context"
         ):
             _text(properties, "context", may_be_empty=True)
+        case "conversation.set_emotion":
+            _text(properties, "emotion")
         case "conversation.sensitivity":
             _check_sensitivity(properties)
         case "conversation.tool_result":
