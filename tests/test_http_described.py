@@ -106,6 +106,7 @@ async def test_what_goes_well_is_as_described() -> None:
         assert known == {
             "version": "0.1.0",
             "token_needed": False,
+            "mode": "conversation",
             "limits": {
                 "custom_greeting": 4000,
                 "conversational_context": 40000,
@@ -160,6 +161,8 @@ async def test_the_token_is_asked_for_where_it_is_needed() -> None:
             ONE,
             f"{ONE}/interaction",
             "/api/tavus/events",
+            "/api/tavus/livekit/start",
+            "/api/tavus/livekit/{room_name}/stop",
             "/metrics",
         }
     async with described() as (_, api):

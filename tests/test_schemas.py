@@ -27,9 +27,11 @@ SCHEMAS = ROOT.parent / "shared" / "ten-schemas"
 EXTENSIONS = sorted((ROOT / "ten_packages" / "extension").iterdir())
 PACKAGES = [ROOT, *EXTENSIONS]
 APPS = sorted((ROOT / "examples").glob("*/tenapp"))
+ROOM_GRAPHS = sorted((ROOT / "examples").glob("*/tenapp/graphs/*.json"))
+OF_EXAMPLES = sorted((ROOT / "examples").glob("*/extensions/*"))
 FILES = [
     folder / name
-    for folder in [*PACKAGES, *APPS]
+    for folder in [*PACKAGES, *APPS, *OF_EXAMPLES]
     for name in ("manifest.json", "property.json")
 ]
 
@@ -129,8 +131,21 @@ def test_the_example_depends_on_packages_that_are_there(app: Path) -> None:
     names = {json_of(path / "manifest.json")["name"] for path in paths}
     graphs = json_of(app / "property.json")["ten"]["predefined_graphs"]
     (started,) = [graph for graph in graphs if graph["auto_start"]]
-    used = {node["addon"] for node in started["graph"]["nodes"]}
-    assert used == names
+    nodes = started["graph"]["nodes"]
+    room = app / "graphs" / "room.json"
+    if room.exists():
+        nodes = nodes + json_of(room)["nodes"]
+    assert {node["addon"] for node in nodes} == names
+
+
+@needs_schemas
+@pytest.mark.parametrize("path", ROOM_GRAPHS, ids=name_of)
+def test_the_graph_of_a_room_fits_tens_schema(path: Path) -> None:
+    schema = schema_for(Path("property.json"))
+    graph = {"name": "room", "auto_start": False, "graph": json_of(path)}
+    jsonschema.Draft202012Validator(schema).validate(
+        {"ten": {"predefined_graphs": [graph]}}
+    )
 
 
 def test_what_one_extension_sends_the_other_takes() -> None:

@@ -14,8 +14,8 @@ export default defineConfig({
     // The CSP of the page forbids data: URLs where they could hold code.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // daily-js is one file of 250 kB, loaded for Daily rooms alone.
-    chunkSizeWarningLimit: 300,
+    // daily-js and livekit-client are large files, each loaded for its rooms.
+    chunkSizeWarningLimit: 600,
   },
   server: {
     proxy: { "/api": "http://127.0.0.1:8080" },

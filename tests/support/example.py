@@ -15,6 +15,7 @@ import psutil
 import pytest
 from support.places import ROOT
 from tavus_sim import ThreadedSim
+from typing_extensions import Self
 
 START = ROOT / "examples" / "tavus" / "bin" / "start"
 TENAPP = ROOT / "examples" / "tavus" / "tenapp"
@@ -34,17 +35,21 @@ needs_page = pytest.mark.skipif(
 class Example:
     """examples/tavus/bin/start as a process; a context manager.
 
+    ``start`` is the script; others' examples are subclasses.
+
     Args:
         folder: Where it is called from, and has its journal.
         arguments: Of bin/start.
         env: The environment beside the usual; ports are free ones.
     """
 
+    start = START
+
     def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
         usual = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("TAVUS_")
+            if not name.startswith(("TAVUS_", "LIVEKIT_"))
         }
         self._folder = folder
         self._arguments = arguments
@@ -70,9 +75,9 @@ class Example:
         assert self._process is not None
         return self._process
 
-    async def __aenter__(self) -> "Example":
+    async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            str(START),
+            str(self.start),
             *self._arguments,
             env=self._env,
             cwd=self._folder,

@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from playwright.async_api import (
     Browser,
@@ -117,19 +117,23 @@ class Tab:
         ]
 
 
+T = TypeVar("T", bound=Tab)
+
+
 @contextlib.asynccontextmanager
 async def visit(
-    browser: Browser, url: str, **options: Any
-) -> AsyncIterator[Tab]:
+    browser: Browser, url: str, *, kind: type[T] = Tab, **options: Any
+) -> AsyncIterator[T]:
     """A new person, with a new browser, who leaves at the end.
 
     Args:
         browser: The program.
         url: Where the app is.
+        kind: What they can see and press.
         options: Of the browser's context.
     """
     context: BrowserContext = await browser.new_context(**options)
-    tab = Tab(await context.new_page(), url)
+    tab = kind(await context.new_page(), url)
     try:
         yield tab
     finally:

@@ -18,9 +18,24 @@ export interface ConversationState extends Conversation {
   duration_ms?: number;
 }
 
+/** A room of LiveKit, and our key to it. */
+export interface LiveKitStarted {
+  room_name: string;
+  user_token: string;
+  livekit_url: string;
+}
+
+export interface LiveKitEnded {
+  room_name: string;
+  reason: string;
+  duration_ms: number;
+}
+
 export interface Config {
   version: string;
   token_needed: boolean;
+  /** Where conversations are: in Tavus's rooms, or in those of LiveKit. */
+  mode: "conversation" | "livekit";
   limits: { custom_greeting: number; conversational_context: number };
 }
 
@@ -97,6 +112,20 @@ export class Api {
     );
   }
 
+  startRoom(): Promise<LiveKitStarted> {
+    return this.#ask("POST", "livekit/start", {}, CREATE_TIMEOUT_MS);
+  }
+
+  /**
+   * Ends a room of LiveKit; also one that has ended already.
+   *
+   * @param keepalive lets the request outlive the page.
+   */
+  stopRoom(name: string, keepalive = false): Promise<LiveKitEnded> {
+    const path = `livekit/${encodeURIComponent(name)}/stop`;
+    return this.#ask("POST", path, undefined, END_TIMEOUT_MS, keepalive);
+  }
+
   interaction(id: string, message: object): Promise<unknown> {
     const path = `conversation/${encodeURIComponent(id)}/interaction`;
     return this.#ask("POST", path, message);
@@ -116,9 +145,11 @@ export class Api {
     path: string,
     body?: object,
     timeoutMs = TIMEOUT_MS,
+    keepalive = false,
   ): Promise<T> {
     const init: RequestInit = {
       method,
+      keepalive,
       signal: AbortSignal.timeout(timeoutMs),
     };
     if (body) {

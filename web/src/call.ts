@@ -25,6 +25,7 @@ import {
   type State,
 } from "./session";
 import type { StreamListener } from "./stream";
+import { liveKitWay, tavusWay, type OpenStream, type Way } from "./ways";
 import { happened } from "./words";
 
 /** Everything the page shows. A new object at every change. */
@@ -44,7 +45,7 @@ export interface View {
 
 export interface Parts extends SeatParts {
   api: Api;
-  openStream: (listener: StreamListener) => { close: () => void };
+  openStream: OpenStream;
 }
 
 /** For Tavus's report, after the room says that it is over. */
@@ -74,12 +75,14 @@ export class Call {
   };
   readonly #listeners = new Set<() => void>();
   readonly #seat: Seat;
+  #way: Way;
   #options = NO_OPTIONS;
   #visits = 0;
   #stream: { close: () => void } | null = null;
   #alarm: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly parts: Parts) {
+    this.#way = tavusWay(parts.api, parts.openStream);
     this.#seat = new Seat(parts, this.#roomListener(), (what, problem) => {
       this.#problem(what, problem);
     });
@@ -96,6 +99,7 @@ export class Call {
   async load(): Promise<void> {
     try {
       const config = await this.parts.api.config();
+      if (config.mode === "livekit") this.#way = liveKitWay(this.parts.api);
       this.#show({ config });
       // Without the token it may not ask; the person enters it first.
       const may = !config.token_needed || this.parts.api.token() !== "";
@@ -118,6 +122,17 @@ export class Call {
   /** Ends the conversation, or the try to make one. */
   leave(): void {
     this.#happen({ type: "leave" });
+  }
+
+  /** The page closes; there is no time to wait for anything. */
+  abandon(): void {
+    const { state } = this.#view;
+    if (isInRoom(state)) this.#way.abandon(state.conversation.conversation_id);
+  }
+
+  /** Has the face stop speaking. */
+  interrupt(): void {
+    this.#seat.interrupt();
   }
 
   reset(): void {
@@ -152,7 +167,7 @@ export class Call {
   }
 
   #running(): Promise<Conversation[]> {
-    return this.parts.api.running().catch((error: unknown) => {
+    return this.#way.running().catch((error: unknown) => {
       // A token from an earlier visit that is valid no more.
       if (error instanceof ApiError && error.status === 401) return [];
       throw error;
@@ -177,7 +192,7 @@ export class Call {
     switch (act.do) {
       case "open_stream":
         this.#stream?.close();
-        this.#stream = this.parts.openStream(this.#streamListener());
+        this.#stream = this.#way.openStream(this.#streamListener());
         break;
       case "close_stream":
         this.#stream?.close();
@@ -185,7 +200,7 @@ export class Call {
         this.#show({ linked: true });
         break;
       case "create":
-        this.parts.api.create(act.options).then(
+        this.#way.create(act.options).then(
           (conversation) => {
             this.#happen({ type: "created", conversation });
           },
@@ -195,7 +210,7 @@ export class Call {
         );
         break;
       case "join":
-        this.#seat.join(act.conversation);
+        this.#seat.join(act.conversation, this.#way.relays);
         break;
       case "leave_room":
         clearTimeout(this.#alarm);
@@ -218,7 +233,7 @@ export class Call {
   /** Asks whether a conversation is over; says nothing when it is not. */
   async #check(id: string): Promise<void> {
     try {
-      const now = await this.parts.api.state(id);
+      const now = await this.#way.state(id);
       if (now.status === "ended")
         this.#isOver(id, now.reason ?? "", now.duration_ms ?? null);
     } catch (error) {
@@ -230,7 +245,7 @@ export class Call {
 
   async #end(id: string): Promise<void> {
     try {
-      await this.parts.api.end(id);
+      await this.#way.end(id);
     } catch (error) {
       const gone = error instanceof ApiError && error.status === 404;
       if (!gone) {
@@ -239,7 +254,7 @@ export class Call {
       }
     }
     // The event may be lost or late; the answer is true already.
-    const now = await this.parts.api.state(id).catch(() => null);
+    const now = await this.#way.state(id).catch(() => null);
     const ms = now?.duration_ms ?? null;
     this.#isOver(id, now?.reason ?? "end_conversation", ms);
   }
@@ -269,6 +284,9 @@ export class Call {
       },
       denied: (notice) => {
         this.#show({ notice });
+      },
+      link: (linked) => {
+        this.#show({ linked });
       },
       left: () => {
         this.#happen({ type: "room_left" });

@@ -201,6 +201,12 @@ const ADVICE = {
     todo: "Check your network, VPN and firewall, then try again.",
     remedy: "retry",
   },
+  face_absent: {
+    title: "The face did not come",
+    what: "You are in the room, but the avatar has not joined it in time.",
+    todo: `Try again. ${OWNER} Tavus must be able to reach the LiveKit server.`,
+    remedy: "retry",
+  },
   not_ended: {
     title: "It may still be running",
     what: "The server did not confirm that the conversation has ended.",

@@ -49,6 +49,20 @@ export function addMessage(
   const { event_type: type, properties = {} } = message;
   if (type === "conversation.utterance" || type === PARTIAL)
     return addSpeech(lines, message);
+  const event = EVENTS[type];
+  if (event) return addLine(lines, { text: event });
+  if (type === "livekit.playback_finished")
+    return addLine(lines, {
+      text:
+        properties.interrupted === true
+          ? "The face was interrupted"
+          : "The face has finished",
+    });
+  if (type === "error")
+    return addLine(lines, {
+      text: `The graph: ${textOf(properties.detail) || textOf(properties.kind)}`,
+      kind: "problem",
+    });
   if (type.endsWith("tool_call"))
     return addLine(lines, {
       text: `Tool call: ${textOf(properties.name)}(${textOf(properties.arguments)})`,
@@ -60,6 +74,11 @@ export function addMessage(
   return lines;
 }
 
+const EVENTS: Partial<Record<string, string>> = {
+  tavus_conversation_created: "Tavus has sent the face",
+  tavus_conversation_ended: "Tavus has called the face back",
+  "livekit.playback_started": "The face speaks",
+};
 const PARTIAL = "conversation.utterance.streaming";
 
 function addSpeech(

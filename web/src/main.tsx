@@ -25,6 +25,9 @@ const call = new Call({
 });
 void call.load();
 
+addEventListener("pagehide", () => {
+  call.abandon();
+});
 // A page that comes out of the browser's back-forward cache left its room.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

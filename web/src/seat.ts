@@ -20,7 +20,7 @@ const MAX_EARLY = 64;
 /** @param complain is told of what goes wrong and changes nothing. */
 export class Seat {
   #stage: HTMLElement | null = null;
-  #awaited: Conversation | null = null;
+  #awaited: [conversation: Conversation, relays: boolean] | null = null;
   #room: Room | null = null;
   #relay: Relay | null = null;
   #leaving: Promise<void> = Promise.resolve();
@@ -36,11 +36,12 @@ export class Seat {
   /** Where the room goes; joining waits until this is there. */
   setStage(stage: HTMLElement | null): void {
     this.#stage = stage;
-    if (stage && this.#awaited) this.join(this.#awaited);
+    if (stage && this.#awaited) this.join(...this.#awaited);
   }
 
-  join(conversation: Conversation): void {
-    this.#awaited = this.#stage ? null : conversation;
+  /** @param relays whether the graph hears what is said in the room. */
+  join(conversation: Conversation, relays = true): void {
+    this.#awaited = this.#stage ? null : [conversation, relays];
     if (!this.#stage) return;
     const url = roomUrl(conversation.join_url || conversation.conversation_url);
     if (!url) {
@@ -49,14 +50,7 @@ export class Seat {
       return;
     }
     const id = conversation.conversation_id;
-    this.#relay = new Relay(
-      id,
-      (message) => this.parts.api.interaction(id, message),
-      (problem) => {
-        this.complain("The graph did not hear the room", problem);
-      },
-      this.parts.locks,
-    );
+    this.#relay = relays ? this.#newRelay(id) : null;
     this.#early = [];
     const room = this.parts.makeRoom(url, {
       ...this.listener,
@@ -94,6 +88,21 @@ export class Seat {
   send(message: AppMessage): void {
     if (this.#early) this.#early = [...this.#early, message].slice(-MAX_EARLY);
     else if (this.#relay?.mine) this.#room?.send(message);
+  }
+
+  interrupt(): void {
+    this.#room?.send({ type: "interrupt" });
+  }
+
+  #newRelay(id: string): Relay {
+    return new Relay(
+      id,
+      (message) => this.parts.api.interaction(id, message),
+      (problem) => {
+        this.complain("The graph did not hear the room", problem);
+      },
+      this.parts.locks,
+    );
   }
 
   setMicrophone(on: boolean): void {

@@ -79,6 +79,7 @@ function roomWith(load: () => Promise<Daily>): DailyRoom {
       microphone: (on) => heard.push(["microphone", on]),
       camera: (on) => heard.push(["camera", on]),
       denied: ({ kind }) => heard.push(["denied", kind]),
+      link: (up) => heard.push(["link", up]),
       left: () => heard.push("left"),
       failed: ({ kind, detail }) => heard.push(["failed", kind, detail]),
     },

@@ -18,7 +18,7 @@ const SERVER_KINDS = (
 /** What rooms.ts and this page add. */
 const PAGE_KINDS = (
   "offline microphone_denied camera_denied room_not_allowed room_full " +
-  "room_network not_ended"
+  "room_network not_ended face_absent"
 ).split(" ");
 
 describe("advice", () => {

@@ -26,6 +26,7 @@ beforeEach(() => {
     microphone: (on) => heard.push(["microphone", on]),
     camera: (on) => heard.push(["camera", on]),
     denied: ({ kind }) => heard.push(["denied", kind]),
+    link: (up) => heard.push(["link", up]),
     left: () => heard.push("left"),
     failed: ({ kind }) => heard.push(["failed", kind]),
   });

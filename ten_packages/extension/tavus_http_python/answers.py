@@ -10,7 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 from pydantic.config import JsonDict
 from starlette.responses import Response
 
@@ -46,6 +52,35 @@ class CreateRequest(BaseModel):
         Field(pattern=rf"^$|{USER_ID}", json_schema_extra=NO_BROWSER),
     ] = ""
     channel: Annotated[str, StringConstraints(pattern=CHANNEL)] = ""
+
+
+class RoomRequest(BaseModel):
+    """The body of livekit/start; all of it may be missing."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    user_id: Annotated[
+        str,
+        Field(pattern=rf"^$|{USER_ID}", json_schema_extra=NO_BROWSER),
+    ] = ""
+    camera: StrictBool = False
+
+
+class RoomStarted(BaseModel):
+    """A room whose graph runs. ``user_token`` opens it, to its user."""
+
+    room_name: str
+    user_token: str
+    livekit_url: str
+    user_id: str
+
+
+class RoomEnded(BaseModel):
+    """A room that is over: why, and after how long."""
+
+    room_name: str
+    reason: str
+    duration_ms: int
 
 
 class Created(BaseModel):
@@ -102,6 +137,7 @@ class PageConfig(BaseModel):
 
     version: str
     token_needed: bool
+    mode: Literal["conversation", "livekit"]
     limits: Limits
 
 

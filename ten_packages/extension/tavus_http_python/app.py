@@ -25,6 +25,7 @@ from .direct import ShortWay
 from .docs_page import add_docs
 from .event_routes import add_event_routes
 from .guard import Guard
+from .livekit_routes import add_livekit_routes
 from .page_routes import VERSION, add_page_routes
 from .parts import Parts, no_route
 
@@ -44,6 +45,7 @@ def make_app(parts: Parts) -> ASGIApp:
         redirect_slashes=False,
     )
     create, end = add_conversation_routes(app, parts)
+    add_livekit_routes(app, parts)
     add_event_routes(app, parts)
     add_page_routes(app, parts)
     add_docs(app)

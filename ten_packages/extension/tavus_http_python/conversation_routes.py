@@ -11,10 +11,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Path, Query, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from .answers import (
@@ -55,6 +55,7 @@ _FROM_TAVUS = (
     "stopping",
 )
 
+T = TypeVar("T", bound=BaseModel)
 UserId = Annotated[str, Query(pattern=USER_ID, json_schema_extra=NO_BROWSER)]
 ConversationId = Annotated[
     str, Path(pattern=IDENTIFIER, min_length=1, max_length=128)
@@ -88,7 +89,8 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
     async def create(request: Request) -> Response:
         """Starts a conversation, or gives the one that runs."""
         began = time.monotonic()
-        options = (await _options(request)).model_dump(exclude_defaults=True)
+        wish = await read_wish(request, CreateRequest)
+        options = wish.model_dump(exclude_defaults=True)
         caller = caller_of(request)
         cookie: dict[str, str] = {}
         user_id = caller.user_id(options.pop("user_id", ""))
@@ -230,25 +232,32 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
     return create, end
 
 
-async def _options(request: Request) -> CreateRequest:
+async def read_wish(request: Request, model: type[T]) -> T:
+    """The body as that model; an empty one is its defaults.
+
+    Raises:
+        Refusal: It is too long, too slow, no JSON, or does not fit.
+    """
     body = (await read_body(request, _CREATE_BYTES)).strip()
     if not body:
-        return CreateRequest()
+        return model()
     check_is_json(request)
     try:
-        return CreateRequest.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
-        raise invalid(error.errors()) from error
+        raise invalid(error.errors(), model) from error
 
 
-def invalid(problems: Sequence[Any]) -> Refusal:
+def invalid(
+    problems: Sequence[Any], model: type[BaseModel] = CreateRequest
+) -> Refusal:
     """One line that names each field and its problem, but no value."""
     lines = []
     for problem in problems:
         name = ".".join(str(part) for part in problem["loc"]) or "body"
         text = problem["msg"]
         if problem["type"] == "extra_forbidden":
-            known = ", ".join(CreateRequest.model_fields)
+            known = ", ".join(model.model_fields)
             name, text = "body", f"unknown field; known are {known}"
         lines.append(f"{name}: {text}")
     return Refusal("validation", "; ".join(lines))

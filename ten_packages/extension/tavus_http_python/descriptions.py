@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from .answers import ANSWERS, CreateRequest, Reply, Trouble
+from .answers import ANSWERS, CreateRequest, Reply, RoomRequest, Trouble
 from .app_messages import FROM_PAGE
 
 _ALWAYS = ("forbidden", "too_many", "internal")
@@ -104,6 +104,11 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 def create_body() -> dict[str, Any]:
     """The request body of create."""
     return _json_body(CreateRequest.model_json_schema(), required=False)
+
+
+def room_body() -> dict[str, Any]:
+    """The request body of livekit/start."""
+    return _json_body(RoomRequest.model_json_schema(), required=False)
 
 
 def interaction_body() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import importlib.util
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -33,9 +34,10 @@ from ten_runtime import (
 from .answers import Refusal
 from .config import ConfigError, HttpConfig
 from .page import PageError, load_page
+from .room_graphs import RoomGraphError, RoomTemplate, load_template
 from .server import CannotListenError, listen
 from .service import HttpService
-from .ten_graph import TenGraph, clean, to_json
+from .ten_graph import TenGraph, TenRoomGraphs, clean, to_json
 
 
 def _guarded(callback: Callable[..., Awaitable[None]]) -> Any:
@@ -68,8 +70,14 @@ class TavusHttpExtension(AsyncExtension):
         try:
             config = await _config(ten_env)
             page = await load_page(config.page_dir)
+            template = await _template(config)
             sock = await listen(config.host, config.port)
-        except (ConfigError, PageError, CannotListenError) as problem:
+        except (
+            ConfigError,
+            PageError,
+            RoomGraphError,
+            CannotListenError,
+        ) as problem:
             self._problem = problem
             return
 
@@ -86,6 +94,8 @@ class TavusHttpExtension(AsyncExtension):
             sock,
             config,
             page,
+            TenRoomGraphs(ten_env),
+            template,
             warn=warn,
             complain=complain,
         )
@@ -171,6 +181,17 @@ async def _config(ten_env: AsyncTenEnv) -> HttpConfig:
     if problem is not None:
         raise ConfigError(f"tavus_http: properties cannot be read; {problem}")
     return HttpConfig.load(json.loads(text or "{}"))
+
+
+async def _template(config: HttpConfig) -> RoomTemplate | None:
+    if config.livekit is None:
+        return None
+    if importlib.util.find_spec("livekit.api") is None:
+        raise ConfigError(
+            "livekit_graph: rooms need the package livekit-api; pip install "
+            "-r requirements-livekit.txt"
+        )
+    return await load_template(config.livekit.graph)
 
 
 async def _report(

@@ -67,7 +67,8 @@ class Guard:
         self._is_local = config.is_local
         self._origins = {origin.encode() for origin in config.allowed_origins}
         self._hosts = {origin.partition(b"://")[2] for origin in self._origins}
-        safe = _safe_headers(config.frame_origins)
+        livekit = config.livekit.origins if config.livekit else ()
+        safe = _safe_headers(config.frame_origins, livekit)
         vary = [(b"vary", b"Origin")] if self._origins else []
         self._for_pages: RawHeaders = safe
         self._for_api: RawHeaders = [
@@ -221,7 +222,9 @@ def _cors(origin: bytes) -> RawHeaders:
     ]
 
 
-def _safe_headers(frame_origins: tuple[str, ...]) -> RawHeaders:
+def _safe_headers(
+    frame_origins: tuple[str, ...], connect_origins: tuple[str, ...]
+) -> RawHeaders:
     frames = " ".join(("https://*.daily.co", *frame_origins))
     csp = "; ".join(
         (
@@ -230,7 +233,7 @@ def _safe_headers(frame_origins: tuple[str, ...]) -> RawHeaders:
             "style-src 'self'",
             "img-src 'self' data:",
             "font-src 'self'",
-            "connect-src 'self'",
+            " ".join(("connect-src 'self'", *connect_origins)),
             "media-src 'self' blob:",
             f"frame-src {frames}",
             "base-uri 'none'",

@@ -41,6 +41,7 @@ def add_page_routes(app: FastAPI, parts: Parts) -> None:
     known = {
         "version": VERSION,
         "token_needed": token,
+        "mode": "conversation" if parts.rooms is None else "livekit",
         "limits": {
             "custom_greeting": GREETING_LENGTH,
             "conversational_context": CONTEXT_LENGTH,

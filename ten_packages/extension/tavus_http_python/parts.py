@@ -22,6 +22,7 @@ from .conversations import Conversation, Conversations
 from .graph import Graph, GraphError
 from .interactions import Interactions
 from .limiting import Limiter, LimiterUnavailable
+from .livekit_rooms import Rooms
 from .metrics import Metrics
 from .page import Page
 from .redis_store import RETRY_S
@@ -37,6 +38,7 @@ class Parts:
     """Everything that a request may need.
 
     Args:
+        rooms: None where there is no LiveKit.
         complain: Takes a line for the log, should a handler fail.
     """
 
@@ -51,6 +53,7 @@ class Parts:
     interactions: Interactions
     webhooks: Webhooks
     page: Page
+    rooms: Rooms | None
     complain: Callable[[str], None]
 
     async def count(self, kind: str, client: str, detail: str) -> None:

@@ -23,10 +23,13 @@ from .interactions import AppMessage, Interactions, parse_from_graph
 from .json_body import InvalidMessageError
 from .leases import Leases
 from .limiting import Limiter
+from .livekit_config import LiveKitConfig
+from .livekit_rooms import Patience, Rooms
 from .metrics import Metrics
 from .page import Page
 from .parts import Parts
 from .redis_store import connect
+from .room_graphs import RoomGraphs, RoomTemplate
 from .server import HttpServer
 from .starting import Starter
 from .streams import CREATED, ENDED, EVENT, Streams
@@ -44,6 +47,9 @@ class HttpService:
         sock: From ``server.listen``; closed by ``stop``.
         config: The properties.
         page: What is at "/".
+        room_graphs: Run the graphs of rooms.
+        template: The graph of a room; None where there is no LiveKit.
+        patience: How long rooms are kept for whom; by default as configured.
         warn: Takes a line for the log.
         complain: Takes a line for the log that is an error.
     """
@@ -54,7 +60,10 @@ class HttpService:
         sock: socket.socket,
         config: HttpConfig,
         page: Page,
+        room_graphs: RoomGraphs | None = None,
+        template: RoomTemplate | None = None,
         *,
+        patience: Patience | None = None,
         warn: Callable[[str], None],
         complain: Callable[[str], None],
     ) -> None:
@@ -77,6 +86,15 @@ class HttpService:
             timeout_s=config.request_timeout_s,
             warn=warn,
         )
+        self._rooms: Rooms | None = None
+        if room_graphs and template and config.livekit:
+            self._rooms = self._make_rooms(
+                config.livekit,
+                room_graphs,
+                template,
+                patience or Patience(config.livekit.leave_grace_s),
+                warn,
+            )
         app = make_app(
             Parts(
                 config=config,
@@ -92,6 +110,7 @@ class HttpService:
                 interactions=Interactions(),
                 webhooks=Webhooks(config.webhook_secret, self._may_be_ours),
                 page=page,
+                rooms=self._rooms,
                 complain=complain,
             )
         )
@@ -148,10 +167,14 @@ class HttpService:
     async def stop(self) -> None:
         """Ends every stream, then the rest, within about 300 ms.
 
-        Up to 200 ms more where a Redis does not answer.
+        Up to 200 ms more where a Redis does not answer, and up to 1.2 s where
+        the graphs of rooms take so long.
         """
         self._streams.end_all()
-        await self._server.stop()
+        rooms = self._rooms
+        await asyncio.gather(
+            self._server.stop(), *([rooms.stop()] if rooms else [])
+        )
         await self._starter.stop()
         await self._streams.stop()
         await self._leases.stop()
@@ -159,15 +182,50 @@ class HttpService:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._redis.aclose(), _CLOSE_S)
 
+    def _make_rooms(
+        self,
+        config: LiveKitConfig,
+        graphs: RoomGraphs,
+        template: RoomTemplate,
+        patience: Patience,
+        warn: Callable[[str], None],
+    ) -> Rooms:
+        # Nobody else needs the packages behind it.
+        # pylint: disable-next=import-outside-toplevel
+        from .livekit_control import LiveKitControl
+
+        def is_over(reason: str) -> None:
+            self._metrics.ended(reason)
+            self._count_active()
+
+        def runs() -> None:
+            self._metrics.created()
+            self._count_active()
+
+        return Rooms(
+            graphs,
+            template,
+            LiveKitControl(config),
+            self._leases,
+            patience,
+            on_running=runs,
+            on_over=is_over,
+            warn=warn,
+        )
+
+    def _count_active(self) -> None:
+        rooms = len(self._rooms) if self._rooms is not None else 0
+        self._metrics.active(len(self._conversations) + rooms)
+
     def _runs(self, conversation_id: str) -> None:
         self._leases.count(conversation_id)
         self._metrics.created()
-        self._metrics.active(len(self._conversations))
+        self._count_active()
 
     def _is_over(self, conversation_id: str, reason: str) -> None:
         self._leases.ended(conversation_id)
         self._metrics.ended(reason)
-        self._metrics.active(len(self._conversations))
+        self._count_active()
         self._starter.forget(conversation_id)
 
     def _may_be_ours(self, conversation_id: str) -> bool:

@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The commands of this extension, sent through TEN."""
+"""The commands of this extension, and of rooms, sent through TEN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ten_runtime import AsyncTenEnv, Cmd, Data, StatusCode
+from ten_runtime import (
+    AsyncTenEnv,
+    Cmd,
+    Data,
+    Loc,
+    StartGraphCmd,
+    StatusCode,
+    StopGraphCmd,
+)
 
 from .graph import GraphError
 
@@ -62,21 +70,59 @@ class TenGraph:
     ) -> dict[str, Any]:
         cmd = Cmd.create(name)
         cmd.set_property_from_json(None, to_json(properties))
-        result, problem = await self._ten_env.send_cmd(cmd)
-        if problem is not None or result is None:
-            raise GraphError(
-                "graph",
-                f"{name} could not be sent: {problem} - connect it to the "
-                "tavus_python node in the graph",
-            )
-        text, problem = result.get_property_to_json(None)
-        answer = json.loads(text) if problem is None and text else {}
-        if result.get_status_code() != StatusCode.OK:
-            raise GraphError(
-                str(answer.get("kind", "graph")),
-                str(answer.get("detail", f"{name} failed without a reason")),
-            )
-        return answer
+        return await _answer_of(
+            self._ten_env,
+            cmd,
+            name,
+            "connect it to the tavus_python node in the graph",
+        )
+
+
+class TenRoomGraphs:
+    """``RoomGraphs`` that are TEN graphs of this app.
+
+    Args:
+        ten_env: Of the extension that starts them.
+    """
+
+    def __init__(self, ten_env: AsyncTenEnv) -> None:
+        self._ten_env = ten_env
+
+    async def start(self, graph: str) -> str:
+        cmd = StartGraphCmd.create()
+        cmd.set_graph_from_json(clean(graph))
+        graph_id = (await self._ask_app(cmd, "start_graph")).get("graph_id")
+        if not isinstance(graph_id, str) or not graph_id:
+            raise GraphError("graph", "start_graph gave no id")
+        return graph_id
+
+    async def stop(self, graph_id: str) -> None:
+        cmd = StopGraphCmd.create()
+        cmd.set_graph_id(graph_id)
+        await self._ask_app(cmd, "stop_graph")
+
+    async def _ask_app(self, cmd: Cmd, name: str) -> dict[str, Any]:
+        cmd.set_dests([Loc("")])
+        return await _answer_of(self._ten_env, cmd, name, "see TEN's log")
+
+
+async def _answer_of(
+    ten_env: AsyncTenEnv, cmd: Cmd, name: str, advice: str
+) -> dict[str, Any]:
+    """Sends a command; the properties of its result, which is OK."""
+    result, problem = await ten_env.send_cmd(cmd)
+    if problem is not None or result is None:
+        raise GraphError(
+            "graph", f"{name} could not be sent: {problem} - {advice}"
+        )
+    text, problem = result.get_property_to_json(None)
+    answer = json.loads(text) if problem is None and text else {}
+    if result.get_status_code() != StatusCode.OK:
+        raise GraphError(
+            str(answer.get("kind", "graph")),
+            str(answer.get("detail", f"{name} failed without a reason")),
+        )
+    return answer
 
 
 def _who(user_id: str, channel: str) -> dict[str, str]:

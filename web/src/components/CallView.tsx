@@ -138,6 +138,7 @@ function Controls({ call, view }: { call: Call; view: View }) {
   const inside = name === "waiting" || name === "live";
   const ours = "conversation" in state ? state.conversation : null;
   const early = name === "creating";
+  const livekit = view.config?.mode === "livekit";
   return (
     <div className="controls" role="group" aria-label="Call controls">
       <Control
@@ -150,18 +151,33 @@ function Controls({ call, view }: { call: Call; view: View }) {
           call.setMicrophone(!microphone);
         }}
       />
-      <Control
-        icon="camera"
-        off={!camera}
-        label="Camera"
-        pressed={camera}
-        testId="camera"
-        disabled={!inside}
-        onClick={() => {
-          call.setCamera(!camera);
-        }}
-      />
-      <CopyLink conversation={ours} />
+      {/* In a room of LiveKit nobody watches, and its key is ours alone. */}
+      {livekit ? (
+        <Control
+          icon="interrupt"
+          label="Interrupt"
+          testId="interrupt"
+          disabled={name !== "live"}
+          onClick={() => {
+            call.interrupt();
+          }}
+        />
+      ) : (
+        <>
+          <Control
+            icon="camera"
+            off={!camera}
+            label="Camera"
+            pressed={camera}
+            testId="camera"
+            disabled={!inside}
+            onClick={() => {
+              call.setCamera(!camera);
+            }}
+          />
+          <CopyLink conversation={ours} />
+        </>
+      )}
       <Control
         icon="leave"
         label={early ? "Cancel" : "Leave"}

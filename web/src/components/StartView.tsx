@@ -25,6 +25,7 @@ export function StartView({ call, view }: { call: Call; view: View }) {
           <StartForm
             call={call}
             tokenNeeded={view.config.token_needed}
+            livekit={view.config.mode === "livekit"}
             limits={view.config.limits}
           />
         ) : (
@@ -39,10 +40,12 @@ export function StartView({ call, view }: { call: Call; view: View }) {
 interface StartFormProps {
   call: Call;
   tokenNeeded: boolean;
+  /** Then the graph decides what the options would. */
+  livekit: boolean;
   limits: { custom_greeting: number; conversational_context: number };
 }
 
-function StartForm({ call, tokenNeeded, limits }: StartFormProps) {
+function StartForm({ call, tokenNeeded, livekit, limits }: StartFormProps) {
   const [options, setOptions] = useState<Options>(call.options);
   const [token, setToken] = useState(readToken);
   const button = useRef<HTMLButtonElement>(null);
@@ -84,55 +87,57 @@ function StartForm({ call, tokenNeeded, limits }: StartFormProps) {
       >
         Start conversation
       </button>
-      <details data-testid="options">
-        <summary>Options</summary>
-        <div className="fields">
-          <label className="field">
-            <span>Language</span>
-            <select
-              value={options.language}
-              onChange={(event) => {
-                change({ language: event.target.value });
-              }}
-            >
-              {LANGUAGES.map(([value, label]) => (
-                <option key={value} value={value}>
-                  {label}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label className="field">
-            <span>
-              Greeting <small>what the face says first</small>
-            </span>
-            <textarea
-              rows={2}
-              maxLength={limits.custom_greeting}
-              value={options.custom_greeting}
-              onChange={(event) => {
-                change({ custom_greeting: event.target.value });
-              }}
-            />
-          </label>
-          <label className="field">
-            <span>
-              What it should know <small>about you, or the task</small>
-            </span>
-            <textarea
-              rows={3}
-              maxLength={limits.conversational_context}
-              value={options.conversational_context}
-              onChange={(event) => {
-                change({ conversational_context: event.target.value });
-              }}
-            />
-          </label>
-        </div>
-      </details>
+      {!livekit && (
+        <details data-testid="options">
+          <summary>Options</summary>
+          <div className="fields">
+            <label className="field">
+              <span>Language</span>
+              <select
+                value={options.language}
+                onChange={(event) => {
+                  change({ language: event.target.value });
+                }}
+              >
+                {LANGUAGES.map(([value, label]) => (
+                  <option key={value} value={value}>
+                    {label}
+                  </option>
+                ))}
+              </select>
+            </label>
+            <label className="field">
+              <span>
+                Greeting <small>what the face says first</small>
+              </span>
+              <textarea
+                rows={2}
+                maxLength={limits.custom_greeting}
+                value={options.custom_greeting}
+                onChange={(event) => {
+                  change({ custom_greeting: event.target.value });
+                }}
+              />
+            </label>
+            <label className="field">
+              <span>
+                What it should know <small>about you, or the task</small>
+              </span>
+              <textarea
+                rows={3}
+                maxLength={limits.conversational_context}
+                value={options.conversational_context}
+                onChange={(event) => {
+                  change({ conversational_context: event.target.value });
+                }}
+              />
+            </label>
+          </div>
+        </details>
+      )}
       <p className="hint">
-        Your browser will ask for the microphone. The camera stays off until you
-        turn it on.
+        Your browser will ask for the microphone.{" "}
+        {!livekit && "The camera stays off until you turn it on."}
       </p>
     </form>
   );

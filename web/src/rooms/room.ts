@@ -23,6 +23,8 @@ export interface RoomListener {
   camera: (on: boolean) => void;
   /** The room goes on without a microphone or camera. */
   denied: (problem: Problem) => void;
+  /** The connection is lost, and being made again; or it is there again. */
+  link: (up: boolean) => void;
   /** It is over, and not because we left. */
   left: () => void;
   /** It cannot go on. Nothing else is told after this. */

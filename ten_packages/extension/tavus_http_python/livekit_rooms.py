@@ -1,0 +1,295 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""The rooms of this worker: each has a graph, and each ends.
+
+One task per room drives it from its start to its end, so nothing that happens
+in between can leave a graph behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .answers import Refusal
+from .graph import GraphError
+from .leases import Lease, Leases
+from .redis_store import RETRY_S, LimiterUnavailable
+from .room_graphs import RoomGraphs, RoomTemplate
+
+_FULL_RETRY_S = 10
+_REMEMBERED = 1000
+# TEN's server kills a worker after 2 s.
+_STOP_S = 1.2
+
+
+class Control(Protocol):
+    """What rooms need of the LiveKit server: see ``LiveKitControl``."""
+
+    def token(self, room_name: str, user_id: str, *, camera: bool) -> str:
+        """A user's key to a room."""
+        ...
+
+    async def users(self, room_name: str) -> int:
+        """How many users are in a room."""
+        ...
+
+    async def delete(self, room_name: str) -> None:
+        """Ends a room for all who are in it."""
+
+    async def close(self) -> None:
+        """Closes the connections."""
+
+
+class Unavailable(Exception):
+    """The LiveKit server cannot say; ``LiveKitControl`` raises it."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long rooms are kept for whom.
+
+    Args:
+        leave_grace_s: When the last user has left.
+        join_s: Until somebody has joined.
+        poll_s: How often the server is asked who is there.
+        start_s: Until the graph has started.
+    """
+
+    leave_grace_s: float = 10.0
+    join_s: float = 60.0
+    poll_s: float = 2.0
+    start_s: float = 15.0
+
+
+@dataclass
+class Room:
+    """One room; ``reason`` says why it ends, once that is so."""
+
+    name: str
+    user_id: str
+    reason: str = ""
+    duration_ms: int = 0
+    began_s: float = field(default_factory=time.monotonic)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self, reason: str) -> None:
+        """Has it end; what comes later changes nothing."""
+        if not self.reason:
+            self.reason = reason
+            self.stopping.set()
+
+
+class Rooms:
+    """Starts rooms, watches over them, and ends them.
+
+    Args:
+        graphs: Run the rooms' graphs.
+        template: What a room's graph is.
+        control: The LiveKit server.
+        leases: Say whether there is a place for one more.
+        patience: How long what may take.
+        on_running: Hears of each room whose graph runs.
+        on_over: Hears why it is over, when it is.
+        warn: Takes a line for the log.
+    """
+
+    def __init__(
+        self,
+        graphs: RoomGraphs,
+        template: RoomTemplate,
+        control: Control,
+        leases: Leases,
+        patience: Patience,
+        *,
+        on_running: Callable[[], None],
+        on_over: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._graphs = graphs
+        self._template = template
+        self._control = control
+        self._leases = leases
+        self._patience = patience
+        self._on_running = on_running
+        self._on_over = on_over
+        self._warn = warn
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, Room] = {}
+        self._ended: OrderedDict[str, Room] = OrderedDict()
+        self._stopped = False
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def get(self, name: str) -> Room | None:
+        """The room, if it runs or ended not long ago."""
+        return self._running.get(name) or self._ended.get(name)
+
+    async def start(self, user_id: str, *, camera: bool) -> Mapping[str, str]:
+        """Starts a room and its graph.
+
+        Args:
+            user_id: Whose it is.
+            camera: Whether they may show themselves.
+
+        Returns:
+            ``room_name`` and ``user_token``.
+
+        Raises:
+            Refusal: There is no place, or the graph does not start.
+        """
+        if self._stopped:
+            raise Refusal("stopping", "the server stops")
+        lease = await self._reserve()
+        room = Room(f"ten-{secrets.token_urlsafe(12)}", user_id)
+        started: asyncio.Future[None] = asyncio.Future()
+        task = asyncio.create_task(self._live(room, lease, started))
+        self._tasks[room.name] = task
+        task.add_done_callback(lambda _: self._tasks.pop(room.name, None))
+        try:
+            await asyncio.wait_for(
+                asyncio.shield(started), self._patience.start_s
+            )
+        except asyncio.TimeoutError as error:
+            room.end("cancelled")
+            raise Refusal(
+                "timeout",
+                f"the graph of the room did not start within "
+                f"{self._patience.start_s:g} s; if it still does, it is "
+                "stopped",
+            ) from error
+        except GraphError as error:
+            raise Refusal(
+                error.kind, f"no graph for the room: {error.detail}"
+            ) from error
+        except asyncio.CancelledError:
+            room.end("cancelled")
+            raise
+        token = self._control.token(room.name, user_id, camera=camera)
+        return {"room_name": room.name, "user_token": token}
+
+    async def end(self, name: str, reason: str) -> None:
+        """Ends a room; returns when its graph has stopped."""
+        room, task = self._running.get(name), self._tasks.get(name)
+        if room is not None and task is not None:
+            room.end(reason)
+            await asyncio.shield(task)
+
+    async def stop(self) -> None:
+        """Ends all rooms, within about a second."""
+        self._stopped = True
+        for room in list(self._running.values()):
+            room.end("stop")
+        tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._control.close()
+
+    async def _reserve(self) -> Lease:
+        try:
+            lease = await self._leases.reserve()
+        except LimiterUnavailable as error:
+            raise Refusal("limiter", str(error), RETRY_S) from error
+        if lease is None:
+            raise Refusal(
+                "full",
+                "as many conversations run as this server allows "
+                "(max_active); try again when one has ended",
+                _FULL_RETRY_S,
+            )
+        return lease
+
+    async def _live(
+        self, room: Room, lease: Lease, started: asyncio.Future[None]
+    ) -> None:
+        """The life of a room."""
+        try:
+            graph_id = await self._graphs.start(
+                self._template.for_room(room.name)
+            )
+        except asyncio.CancelledError:
+            lease.give_back()
+            _fail(started, GraphError("stopping", "the server stops"))
+            raise
+        # pylint: disable-next=broad-exception-caught
+        except Exception as error:
+            lease.give_back()
+            _fail(started, error)
+            return
+        lease.bind(room.name)
+        self._running[room.name] = room
+        self._on_running()
+        started.set_result(None)
+        try:
+            await self._watch(room)
+        finally:
+            room.end("stop")
+            await self._close(room, graph_id)
+
+    async def _watch(self, room: Room) -> None:
+        """Returns when the room shall end."""
+        stopping = asyncio.create_task(room.stopping.wait())
+        patience = self._patience
+        joined, here_s, known = False, time.monotonic(), True
+        try:
+            while not room.reason:
+                await asyncio.wait({stopping}, timeout=patience.poll_s)
+                if room.reason:
+                    return
+                try:
+                    users = await self._control.users(room.name)
+                except Unavailable as problem:
+                    # Who cannot be seen may be there.
+                    here_s = time.monotonic()
+                    if known:
+                        self._warn(f"LiveKit, room {room.name}: {problem}")
+                    known = False
+                    continue
+                known = True
+                now_s = time.monotonic()
+                if users:
+                    joined, here_s = True, now_s
+                elif joined and now_s - here_s >= patience.leave_grace_s:
+                    room.end("user_left")
+                elif not joined and now_s - room.began_s >= patience.join_s:
+                    room.end("participant_absent_timeout")
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+
+    async def _close(self, room: Room, graph_id: str) -> None:
+        """Stops the graph, and sends out who is still there."""
+        try:
+            await self._graphs.stop(graph_id)
+        except GraphError as error:
+            # Without its room the graph ends its conversation, too.
+            self._warn(f"the graph of {room.name} may run: {error.detail}")
+        finally:
+            room.duration_ms = round((time.monotonic() - room.began_s) * 1000)
+            del self._running[room.name]
+            self._ended[room.name] = room
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+            self._leases.ended(room.name)
+            self._on_over(room.reason)
+        try:
+            await self._control.delete(room.name)
+        except Unavailable as problem:
+            self._warn(f"LiveKit, end of room {room.name}: {problem}")
+
+
+def _fail(started: asyncio.Future[None], error: Exception) -> None:
+    started.set_exception(error)
+    started.exception()  # the client who waits for it may have gone
