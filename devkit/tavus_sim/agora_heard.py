@@ -126,7 +126,7 @@ class AgoraHeard:
                 break
             parts.append(stretch.pcm)
         file = io.BytesIO()
-        with wave.open(file, "wb") as out:
+        with wave.Wave_write(file) as out:
             out.setnchannels(1)
             out.setsampwidth(_SAMPLE_BYTES)
             out.setframerate(rate_hz)

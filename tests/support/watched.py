@@ -29,10 +29,12 @@ class WatchedSimulator(Simulator):
 
     @contextmanager
     def turn(self) -> Iterator[float]:
-        with super().turn() as now:
-            yield now
-        with self._handled:
-            self._handled.notify_all()
+        try:
+            with super().turn() as now:
+                yield now
+        finally:
+            with self._handled:
+                self._handled.notify_all()
 
     async def until(
         self, is_so: Callable[[], bool], timeout_s: float = 10.0
