@@ -35,6 +35,16 @@ AFTER = (
 )
 # A reordered webhook follows the conversation's next one, if there is one.
 WEBHOOK = ("lose", "duplicate", "reorder")
+AGORA_ENDPOINTS = ("agora_start", "agora_stop", "agora_socket")
+# To start with, it is Agora's token that is refused.
+REFUSE_TOKEN = "refuse_token"
+# Each strikes one connection.
+AGORA_SOCKET = (REFUSE_TOKEN, "drop", "slow_reader", "expire")
+_AGORA_TOKEN_REFUSED = {
+    "error": "Invalid request",
+    "message": "agora_settings.token is refused by Agora",
+    "code": "VALIDATION_ERROR",
+}
 _NOT_JSON = b"<html><body>502 Bad Gateway</body></html>"
 
 # What Tavus is documented or observed to say (tavus-api.md, section 1.1).
@@ -50,15 +60,19 @@ class Fault:
     """One rule.
 
     Args:
-        endpoint: one of ``ENDPOINTS``; ``*`` is every API endpoint.
+        endpoint: one of ``ENDPOINTS`` or ``AGORA_ENDPOINTS``; ``*`` is every
+            API endpoint.
         kind: one of ``BEFORE`` (the server has not acted), ``AFTER`` (it
-            has) or, for the endpoint ``webhook``, ``WEBHOOK``.
+            has) or, for the endpoint ``webhook``, ``WEBHOOK``; for
+            ``agora_socket``, ``AGORA_SOCKET``.
         status: what ``status``, ``error_before`` and ``error_after`` answer.
         body: their JSON body; by default the documented one.
         retry_after_s: their ``Retry-After`` header, in seconds.
         delay_ms: how long the answer waits, in milliseconds.
         count: how many times it strikes; ``None`` is until cleared.
         probability: how likely it strikes a matching request, 0 to 1.
+        after_messages: how many ``voice`` messages a WebSocket takes before
+            its fault strikes; 0 is as soon as ``init`` has come.
     """
 
     endpoint: str
@@ -69,10 +83,16 @@ class Fault:
     delay_ms: float = 0.0
     count: int | None = None
     probability: float | None = None
+    after_messages: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("endpoint", self.endpoint, ENDPOINTS)
-        kinds = WEBHOOK if self.endpoint == "webhook" else BEFORE + AFTER
+        _one_of("endpoint", self.endpoint, AGORA_ENDPOINTS + ENDPOINTS)
+        other = {
+            "webhook": WEBHOOK,
+            "agora_start": (*BEFORE, *AFTER, REFUSE_TOKEN),
+            "agora_socket": AGORA_SOCKET,
+        }
+        kinds = other.get(self.endpoint, BEFORE + AFTER)
         _one_of("kind", self.kind, kinds)
         _number("status", self.status, 200, 599, whole=True)
         _number("delay_ms", self.delay_ms, 0, 3_600_000)
@@ -82,6 +102,7 @@ class Fault:
             _number("count", self.count, 1, 1_000_000, whole=True)
         if self.probability is not None:
             _number("probability", self.probability, 0, 1)
+        _number("after_messages", self.after_messages, 0, 10**6, whole=True)
         if self.kind == "slow" and not self.delay_ms:
             self.delay_ms = 1000.0
 
@@ -132,6 +153,8 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
             reply.headers["content-type"] = "text/html"
         case "empty":
             reply.body = b""
+        case "refuse_token":
+            reply = json_reply(_AGORA_TOKEN_REFUSED, status=400)
         case "error_before" | "error_after" | "status":
             headers = {}
             if fault.retry_after_s is not None:
@@ -144,7 +167,8 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
 
 
 def _matches(rule: str, endpoint: str) -> bool:
-    return rule == endpoint or (rule == "*" and endpoint != "webhook")
+    everywhere = rule == "*" and endpoint not in ("webhook", "agora_socket")
+    return rule == endpoint or everywhere
 
 
 def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
