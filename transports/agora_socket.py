@@ -71,7 +71,8 @@ class AgoraSocket:
 
     Args:
         session: As Tavus has started it.
-        hello: What it was started with, with a token that is good now.
+        hello: What it was started with, with a token that is good now; for
+            connections after the first.
         voice: What the graph says.
         say: Called with what the graph should know.
         log: Where trouble is reported.
@@ -94,6 +95,7 @@ class AgoraSocket:
         self._say = say
         self._log = log
         self._connect_timeout_s = connect_timeout_s
+        self._greeted = False
         self._saying: _Saying | None = None
         # Of this the avatar has lost a part: the rest would be nonsense.
         self._torn: Utterance | None = None
@@ -262,10 +264,11 @@ class AgoraSocket:
     # How.
 
     def _init(self) -> str:
-        session_id = self._session.conversation_id
-        return json.dumps(
-            {"command": "init", "session_id": session_id, **self._hello()}
-        )
+        session = self._session
+        body = self._hello() if self._greeted else session.started_with
+        self._greeted = True
+        names = {"command": "init", "session_id": session.conversation_id}
+        return json.dumps({**names, **body})
 
     def _drop(self, interrupted: bool = True) -> None:
         """Nothing more comes of what is being said."""
