@@ -121,6 +121,11 @@ class Creator:
                         await self._free_a_slot(error)
                         continue
                     raise
+                if entry.session:
+                    # Nothing can find it, and nobody talks to it: should it
+                    # be there, it ends by itself.
+                    unresolved(self._reaper.end(entry))
+                    raise
                 found = await self._look_for(
                     entry, error, _is_private(body), still_wanted, unresolved
                 )
@@ -230,10 +235,6 @@ class Creator:
             TavusError: The one given, when that could not be found out.
                 The reaper then keeps looking, and ends what it finds.
         """
-        if entry.session:
-            # Nothing can find it, and nobody talks to it: it ends by itself.
-            unresolved(self._reaper.end(entry))
-            raise error
         self._log.warning("%s; looking whether it was created", error)
         answered = error.status in (200, 201, 500, 503)
         looks = _LOOK_AFTER_ANSWER_S if answered else _LOOK_AFTER_SILENCE_S

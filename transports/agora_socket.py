@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
+import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -298,10 +300,13 @@ class AgoraSocket:
 
 
 async def _close(ws: Socket) -> None:
-    try:
+    with contextlib.suppress(*_TROUBLE, RuntimeError):
         await asyncio.wait_for(ws.close(), _GOODBYE_S)
-    except (*_TROUBLE, RuntimeError):
-        pass  # it is gone either way
+    # Else one that nobody reads stays until its last byte is read.
+    connection = ws.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _command(command: str, **more: Any) -> str:
