@@ -23,6 +23,16 @@ ENDPOINTS = (
     "webhook",
     "*",
 )
+AGORA_ENDPOINTS = ("agora_start", "agora_stop", "agora_socket")
+# To start with, it is Agora's token that is refused.
+REFUSE_TOKEN = "refuse_token"
+# Each strikes one connection.
+AGORA_SOCKET = (REFUSE_TOKEN, "drop", "slow_reader", "expire")
+_AGORA_TOKEN_REFUSED = {
+    "error": "Invalid request",
+    "message": "agora_settings.token is refused by Agora",
+    "code": "VALIDATION_ERROR",
+}
 BEFORE = ("drop_before", "error_before", "hang_before", "page_before", "status")
 AFTER = (
     "drop_after",
@@ -35,16 +45,6 @@ AFTER = (
 )
 # A reordered webhook follows the conversation's next one, if there is one.
 WEBHOOK = ("lose", "duplicate", "reorder")
-AGORA_ENDPOINTS = ("agora_start", "agora_stop", "agora_socket")
-# To start with, it is Agora's token that is refused.
-REFUSE_TOKEN = "refuse_token"
-# Each strikes one connection.
-AGORA_SOCKET = (REFUSE_TOKEN, "drop", "slow_reader", "expire")
-_AGORA_TOKEN_REFUSED = {
-    "error": "Invalid request",
-    "message": "agora_settings.token is refused by Agora",
-    "code": "VALIDATION_ERROR",
-}
 _NOT_JSON = b"<html><body>502 Bad Gateway</body></html>"
 
 # What Tavus is documented or observed to say (tavus-api.md, section 1.1).
@@ -96,13 +96,13 @@ class Fault:
         _one_of("kind", self.kind, kinds)
         _number("status", self.status, 200, 599, whole=True)
         _number("delay_ms", self.delay_ms, 0, 3_600_000)
+        _number("after_messages", self.after_messages, 0, 10**6, whole=True)
         if self.retry_after_s is not None:
             _number("retry_after_s", self.retry_after_s, 0, 86_400)
         if self.count is not None:
             _number("count", self.count, 1, 1_000_000, whole=True)
         if self.probability is not None:
             _number("probability", self.probability, 0, 1)
-        _number("after_messages", self.after_messages, 0, 10**6, whole=True)
         if self.kind == "slow" and not self.delay_ms:
             self.delay_ms = 1000.0
 
