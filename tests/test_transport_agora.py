@@ -375,7 +375,8 @@ def test_the_token_is_agoras(tmp_path: Path) -> None:
         ),
         (
             {"quality": "best"},
-            "quality: 'best' is no choice here; write 'low' or 'medium' or 'high'",
+            "quality: 'best' is no choice here; write 'low' or 'medium' or "
+            "'high'",
         ),
     ],
 )
