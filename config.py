@@ -94,6 +94,16 @@ def _livekit_url(value: Any) -> str:
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
+def _video_encoding(value: Any) -> str:
+    value = coerce.word(value).upper()
+    if value not in ("H264", "VP8", "AV1"):
+        raise ValueError(
+            f"{coerce.shown(value)} is no choice here; write 'H264' or 'VP8' "
+            "or 'AV1'"
+        )
+    return value
+
+
 def _agora_app_id(value: Any) -> str:
     value = coerce.word(value)
     if not re.fullmatch(r"[0-9A-Za-z]{32}", value):
@@ -254,7 +264,7 @@ class TavusConfig(Section):
         coerce.choice("low", "medium", "high"),
     ] = "high"
     video_encoding: Annotated[
-        Literal["H264", "VP8", "AV1"], coerce.choice("H264", "VP8", "AV1")
+        Literal["H264", "VP8", "AV1"], BeforeValidator(_video_encoding)
     ] = "H264"
     activity_idle_timeout: Annotated[
         int, coerce.whole(0, _DAY_S, "write seconds, or 0 for never")

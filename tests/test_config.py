@@ -298,13 +298,8 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
     # Choices
     (
         "transport",
-        "Agora",
-        "'agora' is not in this version; write 'daily' or 'livekit'",
-    ),
-    (
-        "transport",
         "webrtc",
-        "'webrtc' is no transport; write 'daily' or 'livekit'",
+        "'webrtc' is no transport; write 'daily', 'livekit' or 'agora'",
     ),
     (
         "livekit_url",
