@@ -138,15 +138,15 @@ class Transport:
     def __init__(self) -> None:
         self._stage = Stage()
 
-    def stage(self, tell: Tell) -> Stage:
+    def stage(self, _tell: Tell) -> Stage:
         """A stage for one conversation.
 
         Args:
-            tell: Called with what happens; never blocks, never raises.
+            _tell: Called with what happens; never blocks, never raises.
         """
         return self._stage
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, _timeout_s: float) -> None:
         """Waits for stages that leave; all were closed before."""
 
 

@@ -61,11 +61,11 @@ class LiveKitTransport(Transport):
         self.config = config
         self.show = show
         self.log = log
-        self.voice: Voice = Voice(log)
+        self.voice = self._voice = Voice(log)
         self._leaving: set[asyncio.Task[None]] = set()
 
-    def stage(self, tell: Tell) -> Stage:
-        return LiveKitStage(self, tell)
+    def stage(self, _tell: Tell) -> Stage:
+        return LiveKitStage(self, self._voice, _tell)
 
     def leave(self, goodbye: Coroutine[Any, Any, None]) -> None:
         """A stage leaves its room; ``close`` and the next one wait for it."""
@@ -83,10 +83,10 @@ class LiveKitTransport(Transport):
         if self._leaving:
             await asyncio.wait(list(self._leaving), timeout=_LEAVE_S)
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, _timeout_s: float) -> None:
         leaving = list(self._leaving)
         if leaving:
-            await asyncio.wait(leaving, timeout=timeout_s)
+            await asyncio.wait(leaving, timeout=_timeout_s)
         for task in leaving:
             task.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)
@@ -95,7 +95,9 @@ class LiveKitTransport(Transport):
 class LiveKitStage(Stage):
     """One conversation's participant, and the avatar it speaks through."""
 
-    def __init__(self, transport: LiveKitTransport, tell: Tell) -> None:
+    def __init__(
+        self, transport: LiveKitTransport, voice: Voice, tell: Tell
+    ) -> None:
         self._transport = transport
         self._config = transport.config
         self._log = transport.log
@@ -110,9 +112,7 @@ class LiveKitStage(Stage):
         self._video_by: float | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._speaking: asyncio.Task[None] | None = None
-        self._speaker = Speaker(
-            self._room, transport.voice, self._say, self._log
-        )
+        self._speaker = Speaker(self._room, voice, self._say, self._log)
         self._bridge = (
             Bridge(transport.show, self._log)
             if self._config.media_bridge
@@ -274,10 +274,8 @@ class LiveKitStage(Stage):
         else:
             self._fail("avatar_gone", "the avatar has left the room", gone=True)
 
-    def _lost(self, reason: Any) -> None:
-        name = str(reason)
-        if isinstance(reason, int):
-            name = rtc.DisconnectReason.Name(reason)
+    def _lost(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        name = rtc.DisconnectReason.Name(reason)
         error = TavusNetworkError(
             f"the connection to the LiveKit room is lost ({name})",
             sent=False,
