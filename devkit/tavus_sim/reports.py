@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .faults import Fault, FaultBox
 from .heard import Heard
+from .interactions import livekit_problem_of
 from .messages import iso
 
 if TYPE_CHECKING:
@@ -126,15 +127,8 @@ class AvatarReports:
             case {"event": "users", "count": count}:
                 self._users(conversation, count, now)
             case {"event": "app_message", "message": message}:
-                if isinstance(message, dict):
-                    # In a LiveKit room no message names its conversation.
-                    its = {"conversation_id": conversation.conversation_id}
-                    message = {**its, **message}
-                conversation.interactions.add(
-                    conversation.conversation_id,
-                    message,
-                    iso(now),
-                    replica_joined=True,
+                conversation.interactions.keep(
+                    message, iso(now), livekit_problem_of(message)
                 )
             case {"event": "left", "reason": reason}:
                 avatar.state = "left"
