@@ -86,6 +86,41 @@ def conversation_body(
     return copy.deepcopy(merged(_set_only(body), config.params))
 
 
+def session_body(
+    config: "TavusConfig", options: "StartOptions", persona_id: str = ""
+) -> dict[str, Any]:
+    """The body that starts a session in an Agora channel, without its token.
+
+    Source: AgoraIO-Solutions/convoai_to_video, connection-setup. What
+    ``transports/agora.py`` adds is the ``token`` in ``agora_settings``.
+
+    Args:
+        config: what is configured; ``config.params`` goes over it.
+        options: of these, a persona or replica.
+        persona_id: the persona that ``auto_create_persona`` found or made.
+    """
+    face = options.replica_id or options.persona_id
+    body = {
+        "avatar_id": face
+        or config.replica_id
+        or persona_id
+        or config.persona_id,
+        "quality": config.quality,
+        "version": "v1",
+        "video_encoding": config.video_encoding,
+        "activity_idle_timeout": config.activity_idle_timeout,
+        "agora_settings": {
+            "app_id": config.agora_app_id,
+            "channel": config.channel,
+            "uid": config.agora_avatar_uid,
+            "enable_string_uid": config.enable_string_uid,
+        },
+    }
+    if config.area:
+        body["area"] = config.area
+    return copy.deepcopy(merged(body, config.params))
+
+
 def persona_body(config: "TavusConfig") -> dict[str, Any]:
     """The body of ``POST /v2/personas``: the fields that are set.
 

@@ -66,6 +66,8 @@ def conflicts(config: "TavusConfig") -> Iterator[Conflict]:
     yield from spelling_conflicts(config)
     if config.transport == "livekit":
         yield from _livekit_conflicts(config)
+    if config.transport == "agora":
+        yield from _agora_conflicts(config)
     if config.auto_create_persona:
         yield from _persona_conflicts(config)
     elif not any(one_spelling(config).values()):
@@ -158,6 +160,35 @@ def _livekit_conflicts(config: "TavusConfig") -> Iterator[Conflict]:
         )
 
 
+def _agora_conflicts(config: "TavusConfig") -> Iterator[Conflict]:
+    if not config.agora_app_id:
+        yield (
+            {"transport", "agora_app_id"},
+            "agora_app_id: is not set, but transport 'agora' needs it; set "
+            "the environment variable AGORA_APP_ID, or this property",
+        )
+    if not config.channel:
+        yield (
+            {"transport", "channel"},
+            "channel: is not set; name the Agora channel that users are in",
+        )
+    uid = config.agora_avatar_uid
+    if not config.enable_string_uid and not (
+        uid.isdecimal() and 0 < int(uid) < 2**32
+    ):
+        yield (
+            {"agora_avatar_uid", "enable_string_uid"},
+            f"agora_avatar_uid: {coerce.shown(uid)} is no number from 1 to "
+            "4294967295; write one, or set enable_string_uid",
+        )
+    if config.conversation_scope != "channel":
+        yield (
+            {"transport", "conversation_scope"},
+            "conversation_scope: 'user' does not go with transport 'agora', "
+            "where all are in one channel; write 'channel'",
+        )
+
+
 def _storage_conflicts(storage: RecordingStorage) -> Iterator[Conflict]:
     for name in storage.missing():
         wanted = (
@@ -208,6 +239,8 @@ def warnings(
         for name in section.model_extra or {}:
             near = _nearest(name, names, "correct it if that is not meant")
             yield f"{prefix}.{_line(name)}: unknown here, sent as it is; {near}"
+    if config.transport == "agora":
+        yield from _agora_warnings(config)
     if config.transport != "livekit" and config.media_bridge:
         yield "media_bridge: is unused; set transport to 'livekit'"
     parts = urlsplit(config.base_url)
@@ -233,3 +266,33 @@ def _nearest(name: Any, known: list[str], otherwise: str) -> str:
 def _line(name: Any) -> str:
     """A name as one short line."""
     return coerce.shown(name).strip("'\"")
+
+
+# What only a conversation has, and a session does not.
+_NOT_IN_SESSIONS = (
+    "custom_greeting",
+    "conversational_context",
+    "language",
+    "languages",
+    "enable_recording",
+    "callback_url",
+    "require_auth",
+    "test_mode",
+)
+
+
+def _agora_warnings(config: "TavusConfig") -> Iterator[str]:
+    for name in _NOT_IN_SESSIONS:
+        if getattr(config, name):
+            yield f"{name}: is unused with transport 'agora'; unset it"
+    if not config.activity_idle_timeout:
+        yield (
+            "activity_idle_timeout: 0 lets a session run for ever whose start "
+            "was not answered; write seconds"
+        )
+    certificate = config.agora_app_certificate.get_secret_value()
+    if config.agora_token.get_secret_value() and certificate:
+        yield (
+            "agora_app_certificate: is unused, since agora_token is set; unset "
+            "one of them"
+        )

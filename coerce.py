@@ -307,8 +307,9 @@ def split_url(
         ) from None
     if parts.scheme.lower() not in schemes or not host:
         bare = value.split("?")[0].split("#")[0].rsplit("@")[-1]
+        article = "an" if schemes[0] == "http" else "a"
         raise ValueError(
-            f"{shown(bare)} is not an {schemes[0]}(s) URL; write "
+            f"{shown(bare)} is not {article} {schemes[0]}(s) URL; write "
             f"{schemes[1]}://host/path"
         )
     return parts

@@ -11,6 +11,7 @@ Facts about request bodies: Tavus's OpenAPI and docs.tavus.io.
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,12 @@ __all__ = ["ConfigError", "StartOptions", "TavusConfig"]
 _DAY_S = 86_400
 _SECONDS = "write seconds"
 _MILLISECONDS = "write milliseconds"
-_LIVEKIT_KEYS = ("livekit_api_key", "livekit_api_secret")
+_TRANSPORT_KEYS = (
+    "livekit_api_key",
+    "livekit_api_secret",
+    "agora_app_certificate",
+    "agora_token",
+)
 
 
 def _language(value: Any) -> str:
@@ -69,13 +75,10 @@ def _callback_url(value: Any) -> str:
 
 def _transport(value: Any) -> str:
     value = coerce.word(value).lower()
-    if value == "agora":
+    if value not in ("daily", "livekit", "agora"):
         raise ValueError(
-            "'agora' is not in this version; write 'daily' or 'livekit'"
-        )
-    if value not in ("daily", "livekit"):
-        raise ValueError(
-            f"{coerce.shown(value)} is no transport; write 'daily' or 'livekit'"
+            f"{coerce.shown(value)} is no transport; write 'daily', 'livekit' "
+            "or 'agora'"
         )
     return value
 
@@ -89,6 +92,26 @@ def _livekit_url(value: Any) -> str:
     # LiveKit's clients take both; Tavus is told a WebSocket's address.
     scheme = parts.scheme.lower().replace("http", "ws")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _video_encoding(value: Any) -> str:
+    value = coerce.word(value).upper()
+    if value not in ("H264", "VP8", "AV1"):
+        raise ValueError(
+            f"{coerce.shown(value)} is no choice here; write 'H264' or 'VP8' "
+            "or 'AV1'"
+        )
+    return value
+
+
+def _agora_app_id(value: Any) -> str:
+    value = coerce.word(value)
+    if not re.fullmatch(r"[0-9A-Za-z]{32}", value):
+        raise ValueError(
+            "is no app id, which has 32 letters and digits; copy it from the "
+            "Agora console"
+        )
+    return value
 
 
 def _directory(value: Any) -> str:
@@ -106,7 +129,9 @@ def _directory(value: Any) -> str:
 
 def _key_parts(properties: Mapping[str, Any]) -> tuple[str, ...]:
     """What no problem may show, should the key be in a wrong property."""
-    keys = [properties.get(name) for name in ("tavus_api_key", *_LIVEKIT_KEYS)]
+    keys = [
+        properties.get(name) for name in ("tavus_api_key", *_TRANSPORT_KEYS)
+    ]
     # A problem shows at most 40 characters of a value: half a key, perhaps.
     return tuple(
         part
@@ -210,7 +235,7 @@ class TavusConfig(Section):
     params: JsonObject = Field(default_factory=dict)
 
     transport: Annotated[
-        Literal["daily", "livekit"], BeforeValidator(_transport)
+        Literal["daily", "livekit", "agora"], BeforeValidator(_transport)
     ] = "daily"
     livekit_url: Annotated[str, BeforeValidator(_livekit_url)] = ""
     livekit_api_key: Annotated[SecretStr, BeforeValidator(coerce.api_key)] = (
@@ -225,6 +250,26 @@ class TavusConfig(Section):
         30
     )
     media_bridge: Flag = False
+    agora_app_id: Annotated[str, BeforeValidator(_agora_app_id)] = ""
+    agora_app_certificate: Annotated[
+        SecretStr, BeforeValidator(coerce.api_key)
+    ] = SecretStr("")
+    agora_token: Annotated[SecretStr, BeforeValidator(coerce.api_key)] = (
+        SecretStr("")
+    )
+    agora_avatar_uid: Annotated[str, BeforeValidator(coerce.user_id)] = "999999"
+    enable_string_uid: Flag = False
+    quality: Annotated[
+        Literal["low", "medium", "high"],
+        coerce.choice("low", "medium", "high"),
+    ] = "high"
+    video_encoding: Annotated[
+        Literal["H264", "VP8", "AV1"], BeforeValidator(_video_encoding)
+    ] = "H264"
+    activity_idle_timeout: Annotated[
+        int, coerce.whole(0, _DAY_S, "write seconds, or 0 for never")
+    ] = 120
+    area: Word = ""
     conversation_scope: Annotated[
         Literal["channel", "user"], coerce.choice("channel", "user")
     ] = "channel"
@@ -286,7 +331,7 @@ class TavusConfig(Section):
 
     def to_str(self) -> str:
         """What is set, as one line of JSON for the log, without secrets."""
-        names = ("tavus_api_key", *_LIVEKIT_KEYS)
+        names = ("tavus_api_key", *_TRANSPORT_KEYS)
         keys = {name: getattr(self, name).get_secret_value() for name in names}
         values = self.model_dump(exclude=set(names))
         for name in ("persona", "recording_storage"):
@@ -326,6 +371,12 @@ class TavusConfig(Section):
     def room(self) -> str:
         """The LiveKit room's name."""
         return self.livekit_room or self.channel
+
+    def session_body(
+        self, options: StartOptions, persona_id: str = ""
+    ) -> dict[str, Any]:
+        """The body that starts a session in Agora; see ``bodies``."""
+        return bodies.session_body(self, options, persona_id)
 
     def persona_body(self) -> dict[str, Any]:
         """The body of ``POST /v2/personas``; see ``bodies``."""

@@ -35,6 +35,8 @@ _START_AGAIN_S = (2.0, 5.0, 10.0, 20.0)
 _REFUSED_S = 30.0
 # A conversation that failed is replaced; not again before this has passed.
 _REPLACED_S = 600.0
+# In Tavus's words, where it is us who count.
+_TOO_LONG = "max_call_duration reached"
 # So often in a row Tavus has to know nothing of a conversation.
 _TIMES_UNKNOWN = 2
 
@@ -162,6 +164,8 @@ class ConversationDriver:
                 if now >= self._start_at:
                     await self._start()
                     continue
+            if running is not None and now >= running.until:
+                self._unwant(_TOO_LONG)
             # A start that follows an end does not undo it: it gets another.
             if running is not None and (self._ends or not self._wanted):
                 await self._end(running)
@@ -201,13 +205,17 @@ class ConversationDriver:
         now = self._now()
         parts.refused = None
         self._failures = 0
-        polling = Polling(now, parts.config.status_poll_s)
+        # Nobody can be asked after a session; the socket tells.
+        every_s = 0 if entry.session else parts.config.status_poll_s
+        polling = Polling(now, every_s)
         story = parts.reports.opened(
             made.conversation_id, self._user_id, self._channel, self._look
         )
         running = self._running = Running(
             entry, made, now, polling, story, stage, options
         )
+        if entry.session:  # Tavus is not told how long it may last
+            running.until = now + parts.config.max_call_duration
         if not (self._ends and self._wanted):
             self._options = NO_OPTIONS
             self._starts.give(made)
@@ -270,7 +278,8 @@ class ConversationDriver:
         running.ending = True
         running.stage.close()
         parts = self._parts
-        if await asyncio.shield(parts.reaper.end(running.entry)):
+        ended_by_us = await asyncio.shield(parts.reaper.end(running.entry))
+        if ended_by_us or running.entry.session:
             return ""
         return await reason_there(parts.client, running)
 
@@ -426,7 +435,7 @@ class ConversationDriver:
     def _due(self) -> list[float]:
         due = [self._leave_at] if self._leave_at is not None else []
         if self._running is not None:
-            due.append(self._running.polling.due_at)
+            due += [self._running.polling.due_at, self._running.until]
         elif self._wanted and not self._unresolved:
             due.append(self._start_at)
         return due

@@ -21,7 +21,7 @@ from .errors import TavusError
 from .journal import Entry, Journal
 from .personas import PersonaKeeper
 from .reaper import SETTLE_S, Reaper
-from .tavus_client import Conversation, TavusClient
+from .tavus_client import Conversation, Session, TavusClient
 
 # When to look for the name after an answer that may or may not mean that
 # Tavus has acted, seconds after the answer. A 5xx from Tavus itself has
@@ -63,6 +63,8 @@ class Creator:
         self._reaper = reaper
         self._account = account
         self._log = log
+        # Sessions at Agora's endpoints instead of conversations.
+        self._sessions = config.transport == "agora"
         self.personas = PersonaKeeper(config, client, log)
         # Intents that are on disk before anybody needs them.
         self._spares: list[Entry] = []
@@ -110,7 +112,7 @@ class Creator:
             if additions:
                 body = merged(body, additions)
             try:
-                made = await self._client.create_conversation(body)
+                made = await self._ask(body)
             except TavusError as error:
                 if not error.sent:
                     self._journal.over(entry.name)
@@ -118,6 +120,11 @@ class Creator:
                         slot_freed = True
                         await self._free_a_slot(error)
                         continue
+                    raise
+                if entry.session:
+                    # Nothing can find it, and nobody talks to it: should it
+                    # be there, it ends by itself.
+                    unresolved(self._reaper.end(entry))
                     raise
                 found = await self._look_for(
                     entry, error, _is_private(body), still_wanted, unresolved
@@ -127,8 +134,11 @@ class Creator:
                         continue
                     raise
                 made = found
-            self._journal.got(entry.name, made.conversation_id)
-            return replace(entry, conversation_id=made.conversation_id), made
+            conversation_id = made.conversation_id
+            token = made.session_token if isinstance(made, Session) else ""
+            self._journal.got(entry.name, conversation_id, token)
+            known = replace(entry, conversation_id=conversation_id, token=token)
+            return known, made
 
     def prepare(self) -> None:
         """Writes intents ahead, for users who need not wait then."""
@@ -176,11 +186,20 @@ class Creator:
             name=f"{self._config.conversation_name}-{secrets.token_hex(8)}",
             base_url=self._config.base_url,
             account=self._account,
+            session=self._sessions,
+            idle_s=self._config.activity_idle_timeout if self._sessions else 0,
         )
+
+    async def _ask(self, body: dict[str, Any]) -> Conversation:
+        if self._sessions:
+            return await self._client.start_session(body)
+        return await self._client.create_conversation(body)
 
     def _body(
         self, entry: Entry, options: StartOptions, persona_id: str
     ) -> dict[str, Any]:
+        if self._sessions:
+            return self._config.session_body(options, persona_id)
         if not options.is_usual:
             return self._config.conversation_body(
                 entry.name, options, persona_id=persona_id

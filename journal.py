@@ -22,7 +22,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ _COMPACT_BYTES = 1 << 20
 # How long lines may be in the kernel only. A sync under way holds up writes
 # to the same file, and with them a user who waits.
 _SYNC_AFTER_S = 1.0
+_OF_SESSIONS = ("session", "idle_s", "token")
 # After which a disk counts as broken, and nobody waits for it.
 _DISK_S = 2.0
 # How long news that are not urgent are gathered, so that few joins meet the
@@ -52,12 +53,20 @@ class Entry:
         base_url: The API it was asked of.
         account: A fingerprint of the key, never the key.
         conversation_id: Tavus's id, empty until (unless) it arrived.
+        session: Whether it is a session at Agora's endpoints, which cannot be
+            looked for by its name.
+        idle_s: A session ends by itself when nobody talks to it for so long;
+            0 for never.
+        token: What stops a session, and nothing else.
     """
 
     name: str
     base_url: str
     account: str
     conversation_id: str = ""
+    session: bool = False
+    idle_s: float = 0.0
+    token: str = field(default="", repr=False)
 
 
 class Journal:
@@ -93,9 +102,14 @@ class Journal:
         except asyncio.TimeoutError:
             self._warn("the disk does not answer")
 
-    def got(self, name: str, conversation_id: str) -> None:
-        """Notes the id; a moment later, since the name is on disk."""
-        self._later(lambda: self._note_id(name, conversation_id))
+    def got(self, name: str, conversation_id: str, token: str = "") -> None:
+        """Notes the id; a moment later, since the name is on disk.
+
+        With a token at once: what has one cannot be found by its name.
+        """
+        self._later(lambda: self._note_id(name, conversation_id, token))
+        if token:
+            self._write_notes()
 
     def over(self, name: str) -> None:
         """Removes an entry whose conversation is confirmed to be over.
@@ -189,11 +203,15 @@ class Journal:
             self._own.write(entry)
         self._sync(self._own)
 
-    def _note_id(self, name: str, conversation_id: str) -> None:
+    def _note_id(self, name: str, conversation_id: str, token: str) -> None:
         home = self._homes.get(name)
         if home and name in home.entries:
             home.write(
-                replace(home.entries[name], conversation_id=conversation_id)
+                replace(
+                    home.entries[name],
+                    conversation_id=conversation_id,
+                    token=token,
+                )
             )
             self._sync(home)
 
@@ -319,6 +337,9 @@ class _File:
                 base_url=str(record["base_url"]),
                 account=str(record["account"]),
                 conversation_id=str(record["conversation_id"]),
+                session=bool(record.get("session")),
+                idle_s=float(record.get("idle_s", 0)),
+                token=str(record.get("token", "")),
             )
         except (ValueError, TypeError, KeyError):
             return  # torn by the death of its writer: nothing had been sent
@@ -326,7 +347,11 @@ class _File:
 
     def write(self, entry: Entry) -> None:
         self.entries[entry.name] = entry
-        self._append(asdict(entry))
+        record = asdict(entry)
+        for name in _OF_SESSIONS:
+            if not record[name]:
+                del record[name]
+        self._append(record)
 
     def forget(self, name: str) -> None:
         self.entries.pop(name, None)

@@ -106,13 +106,13 @@ class ConversationKeeper:
             user_id: The ``remote_user_id``; "" where the RTC did not say.
             channel: The channel's name, for the messages.
         """
-        if not self._stopping:
+        if not self._stopping and not self._parts.transport.is_avatar(user_id):
             self._driver(user_id).join(user_id, channel)
 
     def user_left(self, user_id: str) -> None:
         """A user has left the channel; never blocks, never raises."""
         driver = self._drivers.get(self._key(user_id))
-        if driver is not None:
+        if driver and not self._parts.transport.is_avatar(user_id):
             driver.leave(user_id)
 
     async def heard(

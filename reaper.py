@@ -60,7 +60,9 @@ class Reaper:
         """Ends one conversation, however long it takes.
 
         Args:
-            entry: Without an id it is looked for by its name, for SETTLE_S.
+            entry: Without an id it is looked for by its name, for SETTLE_S;
+                a session, which cannot be, is waited for until it must have
+                ended by itself.
 
         Returns:
             The task that does it, the same one for the same name. Its
@@ -159,6 +161,9 @@ class Reaper:
         level = logging.WARNING
         while True:
             longest_s = _LAST_RETRY_S
+            found = ended = False
+            # Whether what is not found, or is refused, is over with time.
+            passes = True
             try:
                 found, ended = await self._try_to_end(entry)
             except TavusError as error:
@@ -166,17 +171,25 @@ class Reaper:
                 level = logging.DEBUG
                 if not error.retryable:
                     longest_s = _REFUSED_RETRY_S
+                passes = bool(entry.idle_s) and not error.retryable
             else:
-                looked_s = asyncio.get_running_loop().time() - began
-                if found or looked_s > SETTLE_S:
-                    self._journal.over(entry.name)
-                    return ended
-                self._watched.add(entry.name)
+                if not found:
+                    self._watched.add(entry.name)
+            looked_s = asyncio.get_running_loop().time() - began
+            if found or (passes and looked_s > (entry.idle_s or SETTLE_S)):
+                self._journal.over(entry.name)
+                return ended
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, longest_s)
 
     async def _try_to_end(self, entry: Entry) -> tuple[bool, bool]:
         """Whether there was something to end, and whether we ended it."""
+        if entry.session:
+            if not entry.conversation_id:
+                return False, False
+            return True, await self._client.stop_session(
+                entry.conversation_id, entry.token
+            )
         if entry.conversation_id:
             ids = [entry.conversation_id]
         else:

@@ -16,7 +16,7 @@ from .creation import Creator
 from .errors import TavusError
 from .events import Event
 from .journal import Entry, Journal
-from .polling import Polling
+from .polling import NEVER, Polling
 from .reaper import Reaper
 from .relay import Relay
 from .reports import Reports, Story
@@ -54,6 +54,7 @@ class Running:
     stage: Stage
     options: StartOptions
     trouble: Trouble | None = None
+    until: float = NEVER
     events_seen: int = 0
     times_unknown: int = 0
     ending: bool = False

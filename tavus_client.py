@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .errors import (
@@ -22,11 +23,13 @@ from .tavus_models import (
     Persona,
     Replica,
     Reply,
+    Session,
     conversation,
     is_id,
     persona,
     record_of,
     replica,
+    session,
 )
 
 __all__ = [
@@ -36,11 +39,14 @@ __all__ = [
     "Persona",
     "Replica",
     "Reply",
+    "Session",
     "TavusClient",
 ]
 
 # "error" is known from Tavus's examples only.
 _OVER = ("ended", "error")
+
+_SESSIONS = "/conversations/agora/session"
 
 T = TypeVar("T")
 
@@ -185,6 +191,52 @@ class TavusClient(TavusHttp):
         """
         path = _path("conversations", conversation_id)
         return await self._delete(path, {"hard": "true"} if hard else None)
+
+    async def start_session(self, body: dict[str, Any]) -> Session:
+        """Sends an avatar into an Agora channel, and starts the billing.
+
+        Source: docs.tavus.io, Agora integration; the protocol is that of
+        AgoraIO-Solutions/convoai_to_video, connection-setup.
+
+        Args:
+            body: ``avatar_id``, ``agora_settings`` and the rest of it.
+
+        Raises:
+            TavusError: With ``sent`` true it may be there nevertheless, and
+                nothing can find it: there is no list of sessions.
+        """
+        made = await self._create(f"{_SESSIONS}/start", body, session)
+        return replace(made, started_with=body)
+
+    async def stop_session(self, session_id: str, session_token: str) -> bool:
+        """Takes an avatar out of its Agora channel, and ends the billing.
+
+        Args:
+            session_id: Of ``start_session``, as is the token.
+            session_token: Goes into the body, as the protocol has it, and
+                into the head, where some servers want it.
+
+        Returns:
+            False if it was over already.
+
+        Raises:
+            TavusError: It may be there still.
+        """
+        try:
+            stopped = await self._request(
+                "DELETE",
+                f"{_SESSIONS}/stop",
+                _is_success,
+                body={"session_id": session_id, "session_token": session_token},
+                bearer=session_token,
+            )
+        except TavusNotFoundError:
+            return False
+        if not stopped:
+            raise TavusProtocolError(
+                "a page answered to the end of it", retryable=True
+            )
+        return True
 
     async def create_persona(self, body: dict[str, Any]) -> Persona:
         """Creates a persona; ``body`` as Tavus documents it."""

@@ -108,6 +108,7 @@ class TavusHttp:
         *,
         query: dict[str, str] | None = None,
         body: Any = None,
+        bearer: str = "",
         repeatable: bool = True,
     ) -> T:
         """Sends until an answer can be read, or trying again is no use.
@@ -118,13 +119,16 @@ class TavusHttp:
             parse: Reads the reply; raises TavusProtocolError.
             query: The query string's parameters.
             body: What to send as JSON, None for no body.
+            bearer: A token for the head; no error shows it.
             repeatable: Doing it twice is as good as doing it once.
         """
         data = None if body is None else _encoded(body)
         attempt = 1
         while True:
             try:
-                return await self._once(method, path, parse, query, data)
+                return await self._once(
+                    method, path, parse, query, data, bearer
+                )
             except TavusError as error:
                 pause_s = self._pause_s(error, attempt)
                 if (
@@ -184,17 +188,23 @@ class TavusHttp:
         parse: Callable[[Reply], T],
         query: dict[str, str] | None,
         data: bytes | None,
+        bearer: str = "",
     ) -> T:
         creates = method == "POST" and not path.endswith("/end")
         async with self._creates if creates else self._others:
-            reply = await self._send(method, path, query=query, body=data)
+            reply = await self._send(
+                method, path, query=query, body=data, bearer=bearer
+            )
         # 304 is Tavus's answer to a PATCH that changes nothing.
         if 200 <= reply.status < 300 or (
             reply.status == 304 and method == "PATCH"
         ):
             return parse(reply)
         raise error_from_reply(
-            reply.status, reply.headers, reply.body, secrets=(self._api_key,)
+            reply.status,
+            reply.headers,
+            reply.body,
+            secrets=(self._api_key, bearer),
         )
 
     async def _send(
@@ -204,6 +214,7 @@ class TavusHttp:
         *,
         query: dict[str, str] | None = None,
         body: bytes | None = None,
+        bearer: str = "",
     ) -> Reply:
         """The one way to the network: a request and its reply, or an error.
 
@@ -212,6 +223,9 @@ class TavusHttp:
                 ``sent`` false only if the request cannot have arrived.
         """
         session = self._open_session()
+        headers = _JSON_HEADERS if body is not None else None
+        if bearer:
+            headers = {**_JSON_HEADERS, "Authorization": f"Bearer {bearer}"}
         url = URL(self._base_url + path, encoded=True)
         status = 0
         outcome: Reply | TavusError
@@ -220,7 +234,7 @@ class TavusHttp:
                 method,
                 url.with_query(query) if query else url,
                 data=body,
-                headers=_JSON_HEADERS if body is not None else None,
+                headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as response:
@@ -234,7 +248,7 @@ class TavusHttp:
             UnicodeError,  # of a host name that cannot be one
         ) as error:
             outcome = error_from_failure(
-                error, status, secrets=(self._api_key,)
+                error, status, secrets=(self._api_key, bearer)
             )
         if isinstance(outcome, TavusError):
             # Raised out here because aiohttp's error, as its context, can

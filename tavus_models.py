@@ -22,6 +22,7 @@ from urllib.parse import quote
 from .errors import TavusProtocolError
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SOCKET = re.compile(r"wss?://[^\s/?#@]+(?:[/?#]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,21 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Session(Conversation):
+    """An avatar in an Agora channel; ``conversation_id`` is its session's.
+
+    Attributes:
+        websocket_address: Where it is told what to say.
+        session_token: Opens that, and stops the session: a secret.
+        started_with: The request, which the socket wants to hear again.
+    """
+
+    websocket_address: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    started_with: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Persona:
     """A persona (newer: PAL). ``raw`` can hold keys of other vendors."""
 
@@ -129,6 +145,18 @@ def conversation(data: dict[str, Any]) -> Conversation:
         persona_id=text_of(data, "persona_id", "pal_id"),
         replica_id=text_of(data, "replica_id", "face_id"),
         events=tuple(event for event in events if isinstance(event, dict)),
+    )
+
+
+def session(data: dict[str, Any]) -> Session:
+    """Reads a session. Raises TavusProtocolError without what drives it."""
+    address = text_of(data, "websocket_address")
+    if not _SOCKET.match(address):
+        raise TavusProtocolError("the answer has no websocket_address")
+    return Session(
+        conversation_id=_id_of(data, "session_id"),
+        websocket_address=address,
+        session_token=text_of(data, "session_token"),
     )
 
 

@@ -26,6 +26,7 @@ import simulated
 HERE = Path(__file__).resolve().parent
 KEY = "bench-key-0123456789"
 API, BARE = "tavus_http_python", "bare aiohttp"
+MESSAGES = "HTTP and messages of a graph alone"
 # Opened and closed before memory is looked at: the first streams grow pools
 # that the others share.
 WARM_UP_STREAMS = 50

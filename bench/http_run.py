@@ -13,7 +13,14 @@ import sys
 import urllib.request
 
 from http_bare import NAME as BARE_NAME
-from http_contenders import API, BARE, Contender, server, simulator
+from http_contenders import (
+    API,
+    BARE,
+    MESSAGES,
+    Contender,
+    server,
+    simulator,
+)
 
 LEAST = 0.6
 WARM_UP_S = 2
@@ -25,18 +32,19 @@ def measure_pairs(args: argparse.Namespace) -> None:
     with simulator() as base_url:
         with (
             server(BARE, "http_bare.py", base_url) as bare,
+            server(MESSAGES, "http_messages.py", base_url) as messages,
             server(API, "http_app.py", base_url) as api,
         ):
+            all_of_them = (bare, messages, api)
             for number in range(1 + args.rounds):
                 seconds = args.seconds if number else WARM_UP_S
-                turns = (bare, api) if number % 2 else (api, bare)
+                turns = all_of_them if number % 2 else all_of_them[::-1]
                 for one in turns:
                     one.take_turn(seconds, args.connections, f"u{number}")
-                if not number:
-                    bare.rounds.clear()
-                    api.rounds.clear()
+                    if not number:
+                        one.rounds.clear()
         ledger = _ledger(base_url)
-    _report_pairs(bare, api, args)
+    _report_pairs(all_of_them, args)
     ours = [
         one
         for one in ledger["conversations"]
@@ -47,24 +55,30 @@ def measure_pairs(args: argparse.Namespace) -> None:
 
 
 def _report_pairs(
-    bare: Contender, api: Contender, args: argparse.Namespace
+    contenders: tuple[Contender, ...], args: argparse.Namespace
 ) -> None:
     what = f"create+end, {args.connections} connections, {args.rounds} rounds"
     print(f"{f'{what} of {args.seconds} s':<52}", end="")
     print(f"{'pairs/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms':>8}")
-    for one in (bare, api):
+    for one in contenders:
         print(f"{one.name:<52}{one.median('pairs_per_s'):>9.0f}", end="")
         for name in ("p50_ms", "p99_ms", "cpu_ms"):
             print(f"{one.median(name):>8.2f}", end="")
         print()
         failed = sum(turn.failed for turn in one.rounds)
         RESULTS.append((f"{one.name}: {failed} failed", failed == 0))
-    ratio = statistics.median(
-        a.pairs_per_s / b.pairs_per_s
-        for a, b in zip(api.rounds, bare.rounds, strict=True)
-    )
+    bare, messages, api = contenders
+    print(f"{MESSAGES}: {_ratio(messages, bare):.2f} of the bare handler's")
+    ratio = _ratio(api, bare)
     text = f"throughput {ratio:.2f} of the bare handler's, at least {LEAST}"
     RESULTS.append((text, ratio >= LEAST))
+
+
+def _ratio(one: Contender, other: Contender) -> float:
+    return statistics.median(
+        a.pairs_per_s / b.pairs_per_s
+        for a, b in zip(one.rounds, other.rounds, strict=True)
+    )
 
 
 def measure_streams(count: int) -> None:

@@ -34,7 +34,7 @@ class Scripted(TavusClient):
         self.script = list(script)
         self.sent: list[tuple[str, str, dict[str, str] | None]] = []
 
-    async def _send(self, method, path, *, query=None, body=None) -> Reply:
+    async def _send(self, method, path, *, query=None, body=None, **_) -> Reply:
         self.sent.append((method, path, query))
         step = self.script.pop(0)
         if isinstance(step, TavusError):

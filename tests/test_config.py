@@ -298,16 +298,25 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
     # Choices
     (
         "transport",
-        "livekit",
-        "'livekit' is not in this version, which does daily only; write "
-        "'daily'",
+        "webrtc",
+        "'webrtc' is no transport; write 'daily', 'livekit' or 'agora'",
     ),
     (
-        "transport",
-        "Agora",
-        "'agora' is not in this version, which does daily only; write 'daily'",
+        "livekit_url",
+        "livekit.example",
+        "'livekit.example' is not a ws(s) URL; write wss://host/path",
     ),
-    ("transport", "webrtc", "'webrtc' is no transport; write 'daily'"),
+    (
+        "livekit_avatar_url",
+        "wss://key:secret@host/?a=b",
+        "carries a user name, query or fragment; write only wss://host",
+    ),
+    ("livekit_api_secret", 5, "is not text; write the key in quotes"),
+    (
+        "avatar_join_timeout_s",
+        0,
+        "0 is not a number from 1 to 600; write seconds",
+    ),
     (
         "conversation_scope",
         "room",
@@ -423,7 +432,52 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
     ("persona", True, 'true is not an object; write {"a": 1}'),
 ]
 
+LIVEKIT = {
+    "tavus_api_key": KEY,
+    "replica_id": "r1",
+    "transport": "livekit",
+    "livekit_url": "wss://livekit.example",
+    "livekit_api_key": "livekit-key-0123456789",
+    "livekit_api_secret": "livekit-secret-0123456789",
+    "channel": "room",
+}
+
 BAD_PLACES: list[tuple[dict[str, Any], str]] = [
+    (
+        {**LIVEKIT, "livekit_url": ""},
+        "livekit_url: is not set, but transport 'livekit' needs it; set the "
+        "environment variable LIVEKIT_URL, or this property",
+    ),
+    (
+        {**LIVEKIT, "livekit_api_key": " "},
+        "livekit_api_key: is not set, but transport 'livekit' needs it; set "
+        "the environment variable LIVEKIT_API_KEY, or this property",
+    ),
+    (
+        {**LIVEKIT, "livekit_api_secret": ""},
+        "livekit_api_secret: is not set, but transport 'livekit' needs it; "
+        "set the environment variable LIVEKIT_API_SECRET, or this property",
+    ),
+    (
+        {**LIVEKIT, "channel": ""},
+        "livekit_room: is not set, nor is channel; name the room that users "
+        "are in",
+    ),
+    (
+        {**LIVEKIT, "conversation_scope": "user"},
+        "conversation_scope: 'user' does not go with transport 'livekit', "
+        "where all are in one room; write 'channel'",
+    ),
+    (
+        {**LIVEKIT, "audio_only": True},
+        "audio_only: does not go with transport 'livekit', which is there for "
+        "the face; unset it",
+    ),
+    (
+        {**LIVEKIT, "replica_id": ""},
+        "persona_id: is not set, nor is replica_id; set persona_id (or "
+        "pal_id), replica_id (or face_id), or auto_create_persona",
+    ),
     (
         {"persona_id": "p1"},
         "tavus_api_key: is not set; set the environment variable "

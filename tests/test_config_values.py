@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ten_packages.extension.tavus_python.config import (
+    ConfigError,
     StartOptions,
     TavusConfig,
 )
@@ -56,6 +57,10 @@ GOOD_VALUES: list[tuple[str, Any, Any]] = [
     *[("auto_start", said, False) for said in (False, 0, "0", "no", " Off ")],
     ("persona_id", " p-1_A\n", "p-1_A"),
     ("channel", " room ", "room"),
+    ("livekit_url", "https://livekit.example/", "wss://livekit.example"),
+    ("livekit_url", "WS://127.0.0.1:7880", "ws://127.0.0.1:7880"),
+    ("avatar_join_timeout_s", "45", 45.0),
+    ("media_bridge", "yes", True),
     ("custom_greeting", " Hi! ", " Hi! "),
     ("conversation_name", "T\u00fcr 7", "T\u00fcr 7"),
     *[("language", said, "english") for said in ("en", "en-US", "English")],
@@ -92,6 +97,59 @@ def test_a_good_value_is_read(name: str, value: Any, expected: Any) -> None:
 def test_a_blank_value_is_the_default(blank: Any) -> None:
     names = set(TavusConfig.model_fields) - set(GOOD)
     assert loaded(**dict.fromkeys(names, blank)) == loaded()
+
+
+LIVEKIT = {
+    "transport": "livekit",
+    "livekit_url": "wss://livekit.example",
+    "livekit_api_key": "livekit-key-0123456789",
+    "livekit_api_secret": "livekit-secret-0123456789",
+    "channel": "room",
+}
+
+
+def test_the_livekit_room_is_the_channel_unless_it_has_a_name() -> None:
+    assert loaded(**LIVEKIT).room == "room"
+    assert loaded(**LIVEKIT, livekit_room="other").room == "other"
+
+
+def test_the_livekit_secrets_are_hidden() -> None:
+    config = loaded(**LIVEKIT, conversational_context=f"{LIVEKIT}")
+    for text in (config.to_str(), repr(config)):
+        assert LIVEKIT["livekit_api_key"] not in text
+        assert LIVEKIT["livekit_api_secret"] not in text
+    with pytest.raises(ConfigError) as refused:
+        loaded(**LIVEKIT, language=LIVEKIT["livekit_api_secret"])
+    assert LIVEKIT["livekit_api_secret"] not in str(refused.value)
+
+
+def test_a_livekit_room_without_a_persona_gets_an_echo_one() -> None:
+    config = TavusConfig.load(
+        {"tavus_api_key": KEY, "face_id": "r1", **LIVEKIT}
+    )
+    assert config.makes_persona
+    body = config.persona_body()
+    assert body.pop("persona_name").startswith("ten livekit [ten-")
+    assert body == {
+        "default_replica_id": "r1",
+        "pipeline_mode": "echo",
+        "layers": {"transport": {"transport_type": "livekit"}},
+    }
+    assert not loaded(**LIVEKIT).makes_persona  # it has one
+
+
+def test_a_persona_made_for_a_livekit_room_is_an_echo_one() -> None:
+    persona = {"persona_name": "Ann", "default_replica_id": "r1"}
+    layers = {"perception": {"perception_model": "off"}}
+    config = TavusConfig.load(
+        {**MADE, "persona": {**persona, "layers": layers}, **LIVEKIT}
+    )
+    body = config.persona_body()
+    assert body["pipeline_mode"] == "echo"
+    assert body["layers"] == {
+        **layers,
+        "transport": {"transport_type": "livekit"},
+    }
 
 
 def test_the_key_is_stripped_and_hidden() -> None:

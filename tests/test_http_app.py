@@ -6,6 +6,7 @@
 """The HTTP extension on the runtime; the test is the graph it talks to."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -442,3 +443,10 @@ async def test_a_bad_property_is_reported_and_the_worker_lives() -> None:
 async def test_a_host_for_everybody_works_like_any_other() -> None:
     async with TenRun({"host": "0.0.0.0"}) as run, Browser(run.url) as browser:
         assert (await browser.ask("GET", "/health"))[0] == 200
+
+
+async def test_what_stays_is_no_work_for_the_garbage_collector():
+    before = gc.get_freeze_count()
+    async with TenRun():
+        assert gc.get_freeze_count() > before + 50_000
+    assert gc.get_freeze_count() == 0

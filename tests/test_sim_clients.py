@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit import api
+from support.livekit import LiveKitServer
 from support.places import ROOT
-from tavus_sim import Simulator, ThreadedSim
+from tavus_sim import AvatarVideo, Simulator, ThreadedSim
 
+pytest_plugins = ["support.livekit_fixtures"]
 PYTHON = os.environ.get(
     "TAVUS_CLIENTS_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python")
 )
@@ -29,19 +32,51 @@ import asyncio, sys
 import aiohttp
 from livekit.plugins.tavus.api import TavusAPI
 
-async def main(url):
+async def main(url, token):
     async with aiohttp.ClientSession() as session:
         api = TavusAPI(api_url=url, api_key="K", session=session)
         pal_id = await api.create_pal(default_face_id="r9d30b0e55ac")
         properties = {
             "livekit_ws_url": "wss://lk.test",
-            "livekit_room_token": "t",
+            "livekit_room_token": token,
         }
         await api.create_conversation(pal_id=pal_id, properties=properties)
         await api.create_conversation(properties=properties)
         await api.create_persona()
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))
+"""
+# What an agent's job does with the plugin, without the job.
+AVATAR_SESSION = """
+import asyncio, sys
+from types import SimpleNamespace
+from livekit import rtc
+from livekit.agents import AgentSession, utils
+from livekit.plugins.tavus import AvatarSession, avatar
+
+async def main(url, livekit_url, token):
+    room = rtc.Room()
+    await room.connect(livekit_url, token)
+    job = SimpleNamespace(local_participant_identity="agent")
+    avatar.get_job_context = lambda: job
+    async with utils.http_context.open():
+        session = AgentSession()
+        face = AvatarSession(api_url=url, api_key="K")
+        await face.start(session, room, livekit_url=livekit_url,
+            livekit_api_key=sys.argv[4], livekit_api_secret=sys.argv[5])
+        await face.wait_for_join(timeout=30)
+        await face.set_emotion("happiness")
+        out = session.output.audio
+        for _ in range(10):
+            samples = b"\\0\\1" * 2400
+            await out.capture_frame(rtc.AudioFrame(samples, 24000, 1, 2400))
+        out.flush()
+        played = await asyncio.wait_for(out.wait_for_playout(), 30)
+        print(played.playback_position, played.interrupted)
+        await face.aclose()
+    await room.disconnect()
+
+asyncio.run(main(*sys.argv[1:4]))
 """
 
 
@@ -64,6 +99,19 @@ def run(*arguments: str, **environment: str) -> str:
     return result.stdout
 
 
+def token() -> str:
+    """As the plugin mints it."""
+    minted = api.AccessToken("key", "a-secret-that-tavus-does-not-have-32")
+    grants = api.VideoGrants(room_join=True, room="parlour")
+    return (
+        minted.with_kind("agent")
+        .with_identity("tavus-avatar-agent")
+        .with_grants(grants)
+        .with_attributes({"lk.publish_on_behalf": "agent"})
+        .to_jwt()
+    )
+
+
 def needs(module: str) -> None:
     find = f"import importlib.util as u; assert u.find_spec({module!r})"
     if Path(PYTHON).exists():
@@ -79,11 +127,35 @@ def needs(module: str) -> None:
 
 def test_livekit_plugins_tavus(sim: ThreadedSim):
     needs("livekit.plugins.tavus")
-    run("-c", LIVEKIT, sim.base_url)
+    run("-c", LIVEKIT, sim.base_url, token())
     created = sim.simulator.ledger()["conversations"]
     names = [entry["conversation_name"] for entry in created]
     assert len(names) == 2
     assert all(name.startswith("lk_conversation_") for name in names)
+
+
+def test_livekit_plugins_tavus_speaks_through_an_avatar(
+    livekit_server: LiveKitServer,
+):
+    needs("livekit.plugins.tavus")
+    server = livekit_server
+    with ThreadedSim(avatars=AvatarVideo(320, 180, 10)) as sim:
+        printed = run(
+            "-c",
+            AVATAR_SESSION,
+            sim.base_url,
+            server.url,
+            server.token("agent", "official", kind="agent"),
+            server.api_key,
+            server.api_secret,
+        )
+        played_s, interrupted = printed.split()
+        (entry,) = sim.simulator.ledger()["conversations"]
+        kept = sim.simulator.conversation(entry["conversation_id"])
+    assert (float(played_s), interrupted) == (pytest.approx(1.0), "False")
+    assert entry["avatar"]["heard_ms"] == 1000
+    (emotion,) = kept.interactions.kept
+    assert emotion["problem"] is None
 
 
 def test_tavus_cli(sim: ThreadedSim, tmp_path: Path):

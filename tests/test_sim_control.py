@@ -89,6 +89,7 @@ def test_faults_can_be_set_seen_and_cleared(sim: Simulator):
         "retry_after_s": None,
         "delay_ms": 0.0,
         "probability": None,
+        "after_messages": 0,
     }
     assert reply.json() == fault
     assert call(sim, "GET", "/sim/faults").json() == {"faults": [fault]}
@@ -104,12 +105,13 @@ def test_faults_can_be_set_seen_and_cleared(sim: Simulator):
         (
             {"endpoint": "end", "kind": "slow", "counts": 1},
             "unknown field 'counts'; known: endpoint, kind, status, body, "
-            "retry_after_s, delay_ms, count, probability",
+            "retry_after_s, delay_ms, count, probability, after_messages",
         ),
         (
             {"endpoint": "stop", "kind": "slow"},
-            "endpoint must be one of create, end, get, list, delete, "
-            "persona, replica, webhook, avatar, *, not 'stop'",
+            "endpoint must be one of agora_start, agora_stop, agora_socket, "
+            "create, end, get, list, delete, persona, replica, webhook, "
+            "avatar, *, not 'stop'",
         ),
         (
             {"endpoint": "webhook", "kind": "slow"},

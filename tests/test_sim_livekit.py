@@ -204,10 +204,7 @@ def test_an_echo_persona_of_ones_own_goes_into_a_room():
         "layers": {"transport": {"transport_type": "livekit"}},
     }
     made = sim.handle(SimRequest.of("POST", "/v2/pals", wish)).json()
-    body = {"pal_id": made["pal_id"], "persona_id": None}
-    properties = {"livekit_ws_url": URL, "livekit_room_token": official_token()}
-    wish = {"pal_id": body["pal_id"], "properties": properties}
-    reply = sim.handle(SimRequest.of("POST", "/v2/conversations", wish))
+    reply = create(sim, official_token(), persona_id=made["pal_id"])
     assert reply.json()["replica_id"] == "r9d30b0e55ac"
 
 

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ __all__ = [
     "Trouble",
     "transport_of",
 ]
+
+
+_LOG = logging.getLogger(__name__)
+# A room whose server does not answer is left all the same.
+_LEAVE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -135,8 +141,10 @@ class Transport:
 
     voice: Voice | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, log: logging.Logger = _LOG) -> None:
+        self.log = log
         self._stage = Stage()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def stage(self, tell: Tell) -> Stage:
         """A stage for one conversation.
@@ -146,8 +154,38 @@ class Transport:
         """
         return self._stage
 
+    def is_avatar(self, user_id: str) -> bool:
+        """Whether that is no user, but the face itself."""
+        return False
+
+    def leave(self, goodbye: Coroutine[Any, Any, None]) -> None:
+        """A stage is leaving; ``close`` waits for it.
+
+        Args:
+            goodbye: What it still has to do.
+        """
+        task = asyncio.create_task(goodbye)
+        self._leaving.add(task)
+        task.add_done_callback(self._left)
+
+    async def settled(self) -> None:
+        """Waits until no stage is leaving: two would be one identity."""
+        if self._leaving:
+            await asyncio.wait(list(self._leaving), timeout=_LEAVE_S)
+
     async def close(self, timeout_s: float) -> None:
         """Waits for stages that leave; all were closed before."""
+        leaving = list(self._leaving)
+        if leaving:
+            await asyncio.wait(leaving, timeout=timeout_s)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._leaving.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.log.warning("cannot leave the room: %r", error)
 
 
 def transport_of(
@@ -168,13 +206,18 @@ def transport_of(
 
         return DailyTransport()
     try:
+        if config.transport == "agora":
+            from .agora import AgoraTransport
+
+            return AgoraTransport(config, log)
         from .livekit import LiveKitTransport
+
+        return LiveKitTransport(config, show, log)
     except ImportError as missing:
         raise ConfigError(
             [
-                f"transport: 'livekit' needs the package {missing.name}, "
-                "which is not installed; pip install -r "
-                "requirements-livekit.txt"
+                f"transport: {config.transport!r} needs the package "
+                f"{missing.name}, which is not installed; pip install -r "
+                f"requirements-{config.transport}.txt"
             ]
         ) from None
-    return LiveKitTransport(config, show, log)

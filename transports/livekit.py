@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from livekit import rtc
@@ -57,39 +57,16 @@ class LiveKitTransport(Transport):
     def __init__(
         self, config: TavusConfig, show: Show, log: logging.Logger
     ) -> None:
-        super().__init__()
+        super().__init__(log)
         self.config = config
         self.show = show
-        self.log = log
         self.voice: Voice = Voice(log)
-        self._leaving: set[asyncio.Task[None]] = set()
 
     def stage(self, tell: Tell) -> Stage:
         return LiveKitStage(self, tell)
 
-    def leave(self, goodbye: Coroutine[Any, Any, None]) -> None:
-        """A stage leaves its room; ``close`` and the next one wait for it."""
-        task = asyncio.create_task(goodbye)
-        self._leaving.add(task)
-        task.add_done_callback(self._left)
-
-    def _left(self, task: asyncio.Task[None]) -> None:
-        self._leaving.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            self.log.warning("cannot leave the LiveKit room: %r", error)
-
-    async def settled(self) -> None:
-        """Waits until no stage is leaving: two would be one identity."""
-        if self._leaving:
-            await asyncio.wait(list(self._leaving), timeout=_LEAVE_S)
-
-    async def close(self, timeout_s: float) -> None:
-        leaving = list(self._leaving)
-        if leaving:
-            await asyncio.wait(leaving, timeout=timeout_s)
-        for task in leaving:
-            task.cancel()
-        await asyncio.gather(*leaving, return_exceptions=True)
+    def is_avatar(self, user_id: str) -> bool:
+        return user_id == AVATAR_IDENTITY
 
 
 class LiveKitStage(Stage):

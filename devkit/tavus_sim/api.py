@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from .agora_sessions import SessionBook
 from .book import ENDED_BY_CLIENT, ROOM_DELETED, ConversationBook
 from .catalog import DEFAULT_PERSONA, Catalog, to_old, to_vocabulary
 from .conversation import Conversation, Vocabulary
@@ -53,11 +54,13 @@ class Api:
         self,
         account: Account,
         book: ConversationBook,
+        sessions: SessionBook,
         catalog: Catalog,
         now: Callable[[], float],
     ) -> None:
         self._account = account
         self._book = book
+        self._sessions = sessions
         self._catalog = catalog
         self._now = now
         self._actions: dict[str, Callable[..., SimReply]] = {
@@ -100,6 +103,19 @@ class Api:
             )
         return conversation
 
+    def check_slot(self) -> None:
+        """Check that one more conversation or session may be opened.
+
+        Raises:
+            Refusal: when credits are spent, or too many are active.
+        """
+        if self._account.credits_spent:
+            raise Refusal(402, message=_NO_CREDITS)
+        limit = self._account.max_concurrent
+        active = len(self._book.active) + len(self._sessions.active)
+        if limit is not None and active >= limit:
+            raise Refusal(400, message=_NO_SLOT)
+
     # Conversations
 
     def _create(self, request: SimRequest) -> SimReply:
@@ -111,11 +127,7 @@ class Api:
         replica_id, persona_id = self._cast(to_old(body))
         livekit = livekit_room(body, self._catalog.personas[persona_id])
         if not body.get("test_mode"):
-            if account.credits_spent:
-                raise Refusal(402, message=_NO_CREDITS)
-            limit = account.max_concurrent
-            if limit is not None and len(self._book.active) >= limit:
-                raise Refusal(400, message=_NO_SLOT)
+            self.check_slot()
         conversation = self._book.create(
             body,
             replica_id=replica_id,

@@ -42,6 +42,7 @@ from collections.abc import Callable
 from typing import Any
 
 from livekit import rtc
+from livekit.agents import utils
 from livekit.agents.voice.avatar import (
     AudioSegmentEnd,
     AvatarOptions,
@@ -54,7 +55,7 @@ from .worker import AvatarVideo
 
 # tavus-api.md 3.2: what is sent to Tavus's avatar is 24 kHz mono.
 RATE_HZ = 24_000
-_JOIN_TIMEOUT_S = 15.0
+_CONNECT_TIMEOUT_S = 5.0  # of each of the SDK's attempts
 _LEAVE_TIMEOUT_S = 5.0
 _TOPIC = "app_messages"
 _USERS = (
@@ -146,8 +147,9 @@ class Avatar:
             loop.call_later(delay_s, lambda: self._end(event="died"))
 
     def _end(self, **last_report: Any) -> None:
-        self._last = self._last or last_report
-        self._task.cancel()
+        if not self._last:
+            self._last = last_report
+            self._task.cancel()
 
     async def _live(self) -> None:
         try:
@@ -175,19 +177,36 @@ class Avatar:
         room.on("local_track_published", self._published)
         room.on("data_received", self._data)
         room.on("disconnected", self._disconnected)
-        options = rtc.RoomOptions(auto_subscribe=False)
-        await asyncio.wait_for(
-            room.connect(command["url"], command["token"], options),
-            _JOIN_TIMEOUT_S,
-        )
+        await self._connect()
         self.tell("joined")
         self._count()
+
+    async def _connect(self) -> None:
+        command = self._command
+        connecting = asyncio.ensure_future(
+            self._room.connect(
+                command["url"],
+                command["token"],
+                rtc.RoomOptions(
+                    auto_subscribe=False, connect_timeout=_CONNECT_TIMEOUT_S
+                ),
+            )
+        )
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # The SDK kills the process when connecting is cancelled.
+            with contextlib.suppress(rtc.ConnectError):
+                await connecting
+            raise
 
     async def _perform(self) -> None:
         face = SpeakingFace(
             self.video, self._heard, lambda: self.tell("cleared")
         )
         sender = self._command["on_behalf_of"]
+        # The runner would wait too, but cannot be closed while it does.
+        await utils.wait_for_participant(self._room, identity=sender)
         runner = AvatarRunner(
             self._room,
             audio_recv=_Receiver(self, self._room, sender),

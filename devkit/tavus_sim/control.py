@@ -9,6 +9,7 @@ the page of a room."""
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from .agora_api import session_view, session_wav
 from .faults import Fault
 from .messages import Refusal, SimReply, SimRequest, json_reply
 from .room import (
@@ -60,6 +61,10 @@ def control(
             return interaction(simulator, request, conversation_id)
         case "POST", ["conversations", conversation_id, verb]:
             return _conversation(simulator, request, conversation_id, verb)
+        case "GET", ["agora", session_id]:
+            return session_view(simulator, session_id)
+        case "GET", ["agora", session_id, "heard.wav"]:
+            return session_wav(simulator, session_id)
         case "POST", ["credits"]:
             spent = _only(request, "spent")
             if not isinstance(spent, bool):

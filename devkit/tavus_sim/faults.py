@@ -24,6 +24,16 @@ ENDPOINTS = (
     "avatar",
     "*",
 )
+AGORA_ENDPOINTS = ("agora_start", "agora_stop", "agora_socket")
+# To start with, it is Agora's token that is refused.
+REFUSE_TOKEN = "refuse_token"
+# Each strikes one connection.
+AGORA_SOCKET = (REFUSE_TOKEN, "drop", "slow_reader", "expire")
+_AGORA_TOKEN_REFUSED = {
+    "error": "Invalid request",
+    "message": "agora_settings.token is refused by Agora",
+    "code": "VALIDATION_ERROR",
+}
 BEFORE = ("drop_before", "error_before", "hang_before", "page_before", "status")
 AFTER = (
     "drop_after",
@@ -64,10 +74,11 @@ class Fault:
     """One rule.
 
     Args:
-        endpoint: one of ``ENDPOINTS``; ``*`` is every API endpoint.
+        endpoint: one of ``ENDPOINTS`` or ``AGORA_ENDPOINTS``; ``*`` is every
+            API endpoint.
         kind: one of ``BEFORE`` (the server has not acted), ``AFTER`` (it
-            has) or, for the endpoints ``webhook`` and ``avatar``, ``WEBHOOK``
-            and ``AVATAR``.
+            has) or, for the endpoints ``webhook``, ``avatar`` and
+            ``agora_socket``, ``WEBHOOK``, ``AVATAR`` and ``AGORA_SOCKET``.
         status: what ``status``, ``error_before`` and ``error_after`` answer.
         body: their JSON body; by default the documented one.
         retry_after_s: their ``Retry-After`` header, in seconds.
@@ -76,6 +87,8 @@ class Fault:
             ``avatar_dies`` is how long it speaks before that.
         count: how many times it strikes; ``None`` is until cleared.
         probability: how likely it strikes a matching request, 0 to 1.
+        after_messages: how many ``voice`` messages a WebSocket takes before
+            its fault strikes; 0 is as soon as ``init`` has come.
     """
 
     endpoint: str
@@ -86,14 +99,21 @@ class Fault:
     delay_ms: float = 0.0
     count: int | None = None
     probability: float | None = None
+    after_messages: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("endpoint", self.endpoint, ENDPOINTS)
-        other = {"webhook": WEBHOOK, "avatar": AVATAR}
+        _one_of("endpoint", self.endpoint, AGORA_ENDPOINTS + ENDPOINTS)
+        other = {
+            "webhook": WEBHOOK,
+            "avatar": AVATAR,
+            "agora_start": (*BEFORE, *AFTER, REFUSE_TOKEN),
+            "agora_socket": AGORA_SOCKET,
+        }
         kinds = other.get(self.endpoint, BEFORE + AFTER)
         _one_of("kind", self.kind, kinds)
         _number("status", self.status, 200, 599, whole=True)
         _number("delay_ms", self.delay_ms, 0, 3_600_000)
+        _number("after_messages", self.after_messages, 0, 10**6, whole=True)
         if self.retry_after_s is not None:
             _number("retry_after_s", self.retry_after_s, 0, 86_400)
         if self.count is not None:
@@ -150,6 +170,8 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
             reply.headers["content-type"] = "text/html"
         case "empty":
             reply.body = b""
+        case "refuse_token":
+            reply = json_reply(_AGORA_TOKEN_REFUSED, status=400)
         case "error_before" | "error_after" | "status":
             headers = {}
             if fault.retry_after_s is not None:
@@ -162,7 +184,8 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
 
 
 def _matches(rule: str, endpoint: str) -> bool:
-    everywhere = rule == "*" and endpoint not in ("webhook", "avatar")
+    nowhere = ("webhook", "avatar", "agora_socket")
+    everywhere = rule == "*" and endpoint not in nowhere
     return rule == endpoint or everywhere
 
 

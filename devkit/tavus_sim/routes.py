@@ -33,6 +33,20 @@ _CONVERSATIONS = (
     ("DELETE", ("conversations", _ID), "delete", "delete"),
     ("POST", ("conversations", _ID, "end"), "end", "end"),
 )
+_AGORA = (
+    (
+        "POST",
+        ("conversations", "agora", "session", "start"),
+        "agora_start",
+        "start",
+    ),
+    (
+        "DELETE",
+        ("conversations", "agora", "session", "stop"),
+        "agora_stop",
+        "stop",
+    ),
+)
 _CATALOG = (
     ("POST", ("{persona}",), "persona", "create_persona"),
     ("GET", ("{persona}",), "persona", "list_personas"),
@@ -62,7 +76,7 @@ def find_route(method: str, parts: list[str]) -> Route | SimReply:
         for a known one with another verb.
     """
     allowed = []
-    for verb, pattern, endpoint, action in _CONVERSATIONS + _CATALOG:
+    for verb, pattern, endpoint, action in _CONVERSATIONS + _AGORA + _CATALOG:
         arguments = _match(pattern, parts)
         if arguments is None:
             continue

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from .agora_socket import attend_agora, is_agora_socket
 from .conversation import Conversation
 from .messages import SimReply, SimRequest
 from .presence import attend, presence_of
@@ -143,11 +144,16 @@ class SimServer:
             body=await request.read(),
         )
         room = presence_of(asked)
-        if room is None:
+        if is_agora_socket(asked):
+            answer = await attend_agora(
+                self.simulator, request, asked, self._closing
+            )
+        elif room is None:
             return await self._answer(request, self.simulator.handle(asked))
-        answer = await attend(
-            self.simulator, request, asked, room, self._closing
-        )
+        else:
+            answer = await attend(
+                self.simulator, request, asked, room, self._closing
+            )
         if isinstance(answer, SimReply):
             return await self._answer(request, answer)
         return answer

@@ -9,15 +9,26 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from .agora_api import AgoraApi
+from .agora_sessions import SessionBook
 from .api import Account, Api
 from .book import ConversationBook
 from .catalog import Catalog
 from .control import control
 from .conversation import Conversation, Vocabulary
-from .faults import BEFORE, ENDPOINTS, Fault, FaultBox, spoiled
+from .faults import (
+    AGORA_ENDPOINTS,
+    BEFORE,
+    ENDPOINTS,
+    REFUSE_TOKEN,
+    Fault,
+    FaultBox,
+    spoiled,
+)
 from .messages import Refusal, SimReply, SimRequest, iso
 from .reports import AvatarReports
 from .room import room_page
@@ -107,7 +118,19 @@ class Simulator:
         self.avatars = AvatarReports(self._book, self._faults, self.now)
         self._refused: deque[dict[str, str]] = deque(maxlen=_REFUSALS_KEPT)
         self.catalog = Catalog(random.Random(f"{seed} personas"))
-        self._api = Api(self._account, self._book, self.catalog, self.now)
+        self.sessions = SessionBook(
+            random.Random(f"{seed} agora"), self._faults
+        )
+        self._api = Api(
+            self._account, self._book, self.sessions, self.catalog, self.now
+        )
+        self._agora = AgoraApi(
+            self._account,
+            self.sessions,
+            self.catalog,
+            self._api.check_slot,
+            self.now,
+        )
 
     @property
     def base_url(self) -> str:
@@ -147,14 +170,16 @@ class Simulator:
         endpoint = route.endpoint if isinstance(route, Route) else "other"
         self._counts[endpoint] += 1
         fault = self._faults.take(endpoint)
-        if fault and fault.kind in BEFORE:
+        if fault and fault.kind in (*BEFORE, REFUSE_TOKEN):
             reply = spoiled(SimReply(200), fault)
         else:
             try:
                 if isinstance(route, SimReply):
                     reply = route
                 else:
-                    reply = self._api.perform(request, route)
+                    agora = endpoint in AGORA_ENDPOINTS
+                    api = self._agora if agora else self._api
+                    reply = api.perform(request, route)
             except Refusal as refusal:
                 reply = refusal.reply
                 if endpoint == "create":
@@ -170,10 +195,10 @@ class Simulator:
 
     @property
     def active(self) -> list[str]:
-        """The ids of the active conversations, oldest first."""
+        """The ids of the active conversations, oldest first, and sessions."""
         with self._lock:
             self.expire()
-            return list(self._book.active)
+            return [*self._book.active, *self.sessions.active]
 
     def ledger(self) -> dict[str, Any]:
         """What was created and what became of it, deleted ones included."""
@@ -181,7 +206,8 @@ class Simulator:
             self.expire()
             now = self.now()
             entries = [c.entry(now) for c in self._book.all.values()]
-            active = len(self._book.active)
+            entries += [one.entry(now) for one in self.sessions.all.values()]
+            active = len(self._book.active) + len(self.sessions.active)
             ledger = {
                 "created": len(entries),
                 "active": active,
@@ -190,6 +216,9 @@ class Simulator:
                 "refused": list(self._refused),
                 "requests": {name: self._counts[name] for name in _COUNTED},
             }
+            for name in AGORA_ENDPOINTS:
+                if self._counts[name]:
+                    ledger["requests"][name] = self._counts[name]
             if self._account.strict:
                 ledger["undocumented"] = list(self._account.undocumented)
             return ledger
@@ -300,16 +329,35 @@ class Simulator:
     def expire(self) -> None:
         """Let everything happen that is due."""
         with self._lock:
-            self._book.expire(self.now())
+            now = self.now()
+            self._book.expire(now)
+            self.sessions.expire(now)
 
     def next_deadline(self) -> float | None:
         """When something is due next, in simulated epoch seconds."""
         with self._lock:
-            return self._book.next_deadline()
+            of_both = (
+                self._book.next_deadline(),
+                self.sessions.next_deadline(),
+            )
+            known = [when for when in of_both if when is not None]
+            return min(known, default=None)
+
+    @contextmanager
+    def turn(self) -> Iterator[float]:
+        """A moment, in epoch seconds, that is the caller's alone.
+
+        What is due by then has happened, and what follows from what the
+        caller does happens at its end.
+        """
+        with self._lock:
+            self.expire()
+            yield self.now()
+            self._changed()
 
     def _changed(self) -> None:
         self.expire()
-        deadline = self._book.next_deadline()
+        deadline = self.next_deadline()
         if deadline != self._announced:
             self._announced = deadline
             if self.on_change:

@@ -128,6 +128,9 @@ class AvatarWorker:
             self._join(conversation)
         elif self._present.pop(conversation_id, None):
             self._write({"do": "leave", "id": conversation_id})
+        elif conversation.avatar and conversation.avatar.state == "joining":
+            report = {"event": "left", "reason": "it was over at once"}
+            self._simulator.avatar_reports(conversation_id, report)
 
     async def close(self) -> None:
         """Let all avatars leave, and end the worker."""
@@ -154,16 +157,20 @@ class AvatarWorker:
         path = os.pathsep.join(
             filter(None, (devkit, os.environ.get("PYTHONPATH")))
         )
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tavus_sim.avatar",
-            str(self._video),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-            limit=_LONGEST_LINE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tavus_sim.avatar",
+                str(self._video),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": path},
+                limit=_LONGEST_LINE,
+            )
+        except OSError as exc:
+            self._lost(f"the avatar worker does not start: {exc}")
+            return False
         self._process = process
         if self._closing:
             self._end_input()

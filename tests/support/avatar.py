@@ -97,15 +97,19 @@ class Avatar:
         self._agent = self.claims["attributes"]["lk.publish_on_behalf"]
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._coming: asyncio.Task[None] | None = None
         self._playing: asyncio.Task[None] | None = None
         self._queue: asyncio.Queue[Line] = asyncio.Queue()
         self._audio: rtc.AudioSource | None = None
 
-    async def join(self) -> None:
-        """Enters the room; shows itself unless told otherwise."""
+    def come(self) -> None:
+        """Enters the room, soon; shows itself unless told otherwise."""
+        self._coming = self._keep(self._come())
+
+    async def _come(self) -> None:
         room = self.room
         room.register_byte_stream_handler("lk.audio_stream", self._hear)
-        await asyncio.wait_for(room.connect(self._url, self._token), WAIT_S)
+        await room.connect(self._url, self._token)
         room.local_participant.register_rpc_method(
             "lk.clear_buffer", self._clear
         )
@@ -135,6 +139,8 @@ class Avatar:
 
     async def leave(self) -> None:
         """Leaves the room, whatever it is doing."""
+        if self._coming is not None:  # the SDK minds a cancellation
+            await asyncio.wait([self._coming], timeout=WAIT_S)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

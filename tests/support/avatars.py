@@ -26,7 +26,8 @@ from .sounds import Pcm
 AVATAR = "tavus-avatar-agent"
 RATE_HZ = 24_000
 SMALL = AvatarVideo(320, 180, 10)
-_READY_S = 60.0
+# The worker imports for seconds, and more on a machine that is busy.
+READY_S = 60.0
 
 
 class WatchedSimulator(Simulator):
@@ -43,7 +44,9 @@ class WatchedSimulator(Simulator):
         for tell in list(self._watchers):
             tell()
 
-    async def until(self, come: Callable[[], Any]) -> None:
+    async def until(
+        self, come: Callable[[], Any], timeout_s: float = WAIT_S
+    ) -> None:
         """Waits, from report to report, until that is so."""
         news = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -58,7 +61,7 @@ class WatchedSimulator(Simulator):
 
         self._watchers.add(tell)
         try:
-            await asyncio.wait_for(wait(), WAIT_S)
+            await asyncio.wait_for(wait(), timeout_s)
         finally:
             self._watchers.remove(tell)
 
@@ -123,14 +126,16 @@ class Stage:
             assert (file.getframerate(), file.getnchannels()) == (RATE_HZ, 1)
             return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
-    async def until(self, conversation_id: str, **wanted: Any) -> None:
+    async def until(
+        self, conversation_id: str, timeout_s: float = WAIT_S, **wanted: Any
+    ) -> None:
         """Waits until its avatar is so, such as ``state="visible"``."""
 
         def come() -> bool:
             avatar = self.seen(conversation_id)["avatar"]
             return {**avatar, **wanted} == avatar
 
-        await self.simulator.until(come)
+        await self.simulator.until(come, timeout_s)
 
 
 class Agent(Peer):
@@ -154,20 +159,18 @@ class Agent(Peer):
 
     @property
     def output(self) -> DataStreamAudioOutput:
-        assert self._output
+        """Made when it is first used: from then on it waits for an avatar."""
+        if self._output is None:
+            self._output = DataStreamAudioOutput(
+                self.room,
+                destination_identity=self.avatar,
+                sample_rate=RATE_HZ,
+                wait_remote_track=rtc.TrackKind.KIND_VIDEO,
+                wait_playback_start=True,
+            )
+            self._output.on("playback_started", self._started)
+            self._output.on("playback_finished", self._finished)
         return self._output
-
-    async def join(self) -> None:
-        await super().join()
-        self._output = DataStreamAudioOutput(
-            self.room,
-            destination_identity=self.avatar,
-            sample_rate=RATE_HZ,
-            wait_remote_track=rtc.TrackKind.KIND_VIDEO,
-            wait_playback_start=True,
-        )
-        self._output.on("playback_started", self._started)
-        self._output.on("playback_finished", self._finished)
 
     async def push(self, pcm: Pcm, rate_hz: int = RATE_HZ) -> None:
         """Sends audio, faster than it is played; waits for the avatar."""
@@ -200,5 +203,5 @@ def stages(server: LiveKitServer) -> Any:
     """One that runs, for a fixture of any scope."""
     simulator = WatchedSimulator()
     with ThreadedSim(simulator, avatars=SMALL) as sim:
-        sim.wait_for_worker(_READY_S)
+        sim.wait_for_worker(READY_S)
         yield Stage(server, sim, simulator)

@@ -46,6 +46,7 @@ class DirectClient(TavusClient):
         *,
         query: dict[str, str] | None = None,
         body: bytes | None = None,
+        bearer: str = "",
     ) -> Reply:
         if not self.reachable:
             await asyncio.sleep(0)
@@ -54,7 +55,7 @@ class DirectClient(TavusClient):
             method,
             f"/v2{path}",
             query or {},
-            {"x-api-key": KEY},
+            {"x-api-key": KEY, "authorization": f"Bearer {bearer}"},
             body or b"",
         )
         late_s = self.create_arrives_after_s

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class _Tavus(DirectClient):
         self.cast[made.conversation_id] = avatar
         self.news.set()
         if avatar is not None:
-            self._move(avatar.join())
+            avatar.come()
         return made
 
     async def end_conversation(self, conversation_id: str) -> bool:
@@ -150,7 +151,10 @@ class Staged:
         await self.keeper.close()
         await self.client.finish()
         assert self.simulator.active == []
-        assert list(self.journal_dir.iterdir()) == []
+        end = time.monotonic() + WAIT_S
+        while list(self.journal_dir.iterdir()):  # removed on a thread
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
 
     @property
     def voice(self) -> Voice:
@@ -160,6 +164,13 @@ class Staged:
     @property
     def avatars(self) -> list[Avatar]:
         return [a for a in self.client.cast.values() if a is not None]
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """The requests that made conversations, oldest first."""
+        return [
+            self.simulator.conversation(one).request for one in self.client.cast
+        ]
 
     async def avatar(self, count: int = 1) -> Avatar:
         """Waits for the n-th avatar to be in the room."""

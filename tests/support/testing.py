@@ -13,11 +13,13 @@ from typing import Any
 from ten_runtime import (
     AsyncExtensionTester,
     AsyncTenEnvTester,
+    AudioFrame,
     Cmd,
     Data,
     StatusCode,
     TenError,
     TenErrorCode,
+    VideoFrame,
 )
 
 ADDON = "tavus_python"
@@ -30,6 +32,7 @@ class Scene:
     def __init__(self, ten_env: AsyncTenEnvTester) -> None:
         self._ten_env = ten_env
         self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.frames: list[AudioFrame | VideoFrame] = []
         self._news = asyncio.Event()
 
     async def command(
@@ -63,6 +66,38 @@ class Scene:
     def messages(self, name: str) -> list[dict[str, Any]]:
         """The content of the messages of a name so far."""
         return [content for heard, content in self.heard if heard == name]
+
+    async def speak(self, pcm: bytes, rate_hz: int, **metadata: Any) -> None:
+        """Sends 16-bit mono PCM as ``pcm_frame``s of 10 ms."""
+        step = rate_hz // 50
+        for start in range(0, len(pcm), step):
+            part = pcm[start : start + step]
+            frame = AudioFrame.create("pcm_frame")
+            frame.set_sample_rate(rate_hz)
+            frame.set_number_of_channels(1)
+            frame.set_bytes_per_sample(2)
+            frame.set_samples_per_channel(len(part) // 2)
+            frame.alloc_buf(len(part))
+            view = frame.lock_buf()
+            view[:] = part
+            frame.unlock_buf(view)
+            if metadata:
+                frame.set_property_from_json("metadata", json.dumps(metadata))
+            problem = await self._ten_env.send_audio_frame(frame)
+            assert problem is None, problem
+
+    async def shown(self, name: str, count: int = 1) -> Any:
+        """Waits for the n-th audio or video frame of a name."""
+        while True:
+            frames = [one for one in self.frames if one.get_name() == name]
+            if len(frames) >= count:
+                return frames[count - 1]
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), ANSWER_S)
+
+    def see(self, frame: AudioFrame | VideoFrame) -> None:
+        self.frames.append(frame)
+        self._news.set()
 
     def hear(self, data: Data) -> None:
         text, problem = data.get_property_to_json(None)
@@ -105,6 +140,18 @@ class _Tester(AsyncExtensionTester):
             self._early.append(data)
         else:
             self._scene.hear(data)
+
+    async def on_audio_frame(
+        self, ten_env: AsyncTenEnvTester, audio_frame: AudioFrame
+    ) -> None:
+        if self._scene is not None:
+            self._scene.see(audio_frame)
+
+    async def on_video_frame(
+        self, ten_env: AsyncTenEnvTester, video_frame: VideoFrame
+    ) -> None:
+        if self._scene is not None:
+            self._scene.see(video_frame)
 
 
 def play(script: Script, properties: dict[str, Any]) -> Scene:

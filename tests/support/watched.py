@@ -7,14 +7,15 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tavus_sim import SimReply, SimRequest, Simulator
 
 
 class WatchedSimulator(Simulator):
-    """Wakes those who wait whenever a request has been handled."""
+    """Wakes those who wait when a request or a message has been handled."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -25,6 +26,15 @@ class WatchedSimulator(Simulator):
         with self._handled:
             self._handled.notify_all()
         return reply
+
+    @contextmanager
+    def turn(self) -> Iterator[float]:
+        try:
+            with super().turn() as now:
+                yield now
+        finally:
+            with self._handled:
+                self._handled.notify_all()
 
     async def until(
         self, is_so: Callable[[], bool], timeout_s: float = 10.0

@@ -154,6 +154,11 @@ class Outgoing:
         track: rtc.LocalTrack,
         options: rtc.TrackPublishOptions,
     ) -> RoomError | None:
+        # The server says nothing to those who may not.
+        if not room.local_participant.permissions.can_publish:
+            return RoomError(
+                "auth", f"{media} is not published: the token forbids it"
+            )
         try:
             await asyncio.wait_for(
                 room.local_participant.publish_track(track, options),
@@ -164,11 +169,7 @@ class Outgoing:
             words = "no answer"
         except PublishTrackError as problem:
             words = redact(problem.message, *self._config.secrets)
-        return RoomError(
-            "room",
-            f"{media} cannot be published; does the token allow it?",
-            words,
-        )
+        return RoomError("room", f"{media} could not be published", words)
 
     def _may_send(self) -> rtc.Room | None:
         if not self._config.publish_data:

@@ -1,0 +1,283 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Transport livekit when things go wrong: nothing is left running."""
+
+import asyncio
+import json
+import logging
+import time
+from pathlib import Path
+
+import pytest
+from livekit import api
+from support.avatar import Avatar
+from support.livekit import LiveKitServer, Peer
+from support.sounds import tone
+from support.staging import Staged
+from ten_packages.extension.tavus_python.config import StartOptions
+from ten_packages.extension.tavus_python.errors import (
+    TavusAuthError,
+    TavusError,
+)
+from ten_packages.extension.tavus_python.transports import playback, voice
+
+pytest_plugins = ["support.livekit_fixtures"]
+
+
+def absent(_number: int, _url: str, _token: str) -> None:
+    """Never comes."""
+
+
+def faceless(_number: int, url: str, token: str) -> Avatar:
+    return Avatar(url, token, video=False)
+
+
+def mute(_number: int, url: str, token: str) -> Avatar:
+    return Avatar(url, token, finishes=False)
+
+
+async def fails_twice(staged: Staged, reason: str, text: str) -> None:
+    """Waits for the restart, and for the end after it."""
+    await staged.until(lambda: len(staged.ended) == 2, 30)
+    assert [ended.reason for ended in staged.ended] == [reason, reason]
+    assert [failed.error.kind for failed in staged.failed] == ["avatar"] * 2
+    for failed, ended in zip(staged.failed, staged.ended, strict=True):
+        assert text in str(failed.error)
+        assert failed.conversation_id == ended.conversation_id
+    assert staged.simulator.ledger()["created"] == 2
+    assert staged.simulator.active == []
+
+
+async def test_an_avatar_that_never_joins_is_replaced_once(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(
+        livekit_server, tmp_path, absent, avatar_join_timeout_s=1
+    ) as staged:
+        staged.keeper.user_joined("u1")
+        await fails_twice(
+            staged, "avatar_absent", "the avatar has not joined within 1 s"
+        )
+
+
+async def test_an_avatar_without_video_is_replaced_once(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(
+        livekit_server, tmp_path, faceless, avatar_join_timeout_s=4
+    ) as staged:
+        staged.keeper.user_joined("u1")
+        await fails_twice(
+            staged, "avatar_no_video", "the avatar shows no video within 4 s"
+        )
+
+
+async def test_an_avatar_that_never_finishes_is_replaced_once(
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(playback, "_MARGIN_S", 1.0)
+    async with Staged(livekit_server, tmp_path, mute) as staged:
+        staged.keeper.user_joined("u1")
+        for number in (1, 2):
+            await staged.avatar(number)
+            staged.voice.start(f"r{number}")
+            staged.speak(tone(440, 0.2, 24_000))
+            staged.voice.end(f"r{number}")
+        await fails_twice(staged, "avatar_stuck", "the avatar never finishes")
+
+
+async def test_an_avatar_that_dies_in_a_sentence_is_replaced_once(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        await staged.keeper.start(StartOptions(custom_greeting="Hello"))
+        first = await staged.avatar(1)
+        staged.voice.start("long")
+        staged.speak(tone(440, 1.0, 24_000))
+        await staged.heard("livekit.playback_started")
+        await first.leave()
+        held = tone(880, 0.3, 24_000)
+        await staged.until(lambda: staged.failed)
+        staged.speak(held)
+        staged.voice.end("long")
+        second = await staged.avatar(2)
+        line = await second.until_heard()
+        assert line.audio.endswith(held.tobytes())
+        assert await staged.heard("livekit.avatar_joined", 2)
+        # The replacement is what was asked for, too.
+        greetings = [request["custom_greeting"] for request in staged.asked]
+        assert greetings == ["Hello", "Hello"]
+        await second.leave()
+        await fails_twice(staged, "avatar_gone", "the avatar has left the room")
+
+
+async def test_an_end_from_tavus_takes_the_avatar_and_is_no_failure(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        avatar = await staged.avatar()
+        await staged.heard("livekit.avatar_joined")
+        (conversation_id,) = staged.simulator.active
+        staged.simulator.shutdown(conversation_id, "max_call_duration reached")
+        await avatar.leave()
+        await staged.until(lambda: staged.ended)
+        assert staged.ended[0].reason == "max_call_duration reached"
+        assert staged.failed == []
+        assert staged.simulator.ledger()["created"] == 1
+
+
+async def test_the_room_is_lost_for_good(
+    own_livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(own_livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        await staged.heard("livekit.avatar_joined")
+        async with own_livekit_server.api() as server:
+            await server.room.delete_room(
+                api.DeleteRoomRequest(room=staged.room)
+            )
+        await staged.until(lambda: staged.ended)
+        assert staged.ended[0].reason in ("room_lost", "avatar_gone")
+        assert staged.failed[0].conversation_id
+
+
+async def test_a_server_that_is_not_there_costs_nothing_at_tavus(
+    own_livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    own_livekit_server.stop()
+    async with Staged(
+        own_livekit_server, tmp_path, connect_timeout_s=1
+    ) as staged:
+        with pytest.raises(TavusError) as refused:
+            await staged.keeper.start(StartOptions())
+        assert refused.value.kind in ("network", "timeout")
+        assert "check livekit_url" in str(refused.value)
+        assert refused.value.sent is False
+        assert staged.simulator.ledger()["created"] == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"livekit_api_secret": "not-the-secret-of-that-server-at-all"},
+        {"livekit_api_key": "another-key"},
+    ],
+)
+async def test_a_wrong_key_costs_nothing_at_tavus(
+    livekit_server: LiveKitServer, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    async with Staged(livekit_server, tmp_path, **wrong) as staged:
+        with pytest.raises(TavusAuthError) as refused:
+            await staged.keeper.start(StartOptions())
+        assert "check livekit_api_key" in str(refused.value)
+        assert staged.simulator.ledger()["created"] == 0
+        text = str(refused.value) + "".join(staged.logged)
+        for value in wrong.values():
+            assert value not in text
+
+
+async def test_a_stop_while_the_room_is_entered(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        await asyncio.sleep(0.005)
+        await stops(staged, livekit_server)
+        assert staged.simulator.ledger()["created"] == 0
+        assert staged.failed == []
+
+
+async def test_a_stop_while_tavus_creates(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        async with Peer(livekit_server, staged.room) as peer:
+            await peer.until_with("tavus-python")
+        await stops(staged, livekit_server)
+
+
+@pytest.mark.parametrize(
+    "phase", ["avatar_joined", "playback_started", "playback_finished"]
+)
+async def test_a_stop_while_the_avatar_is_there(
+    livekit_server: LiveKitServer, tmp_path: Path, phase: str
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        staged.speak(tone(440, 3.0, 24_000))
+        if phase == "playback_finished":
+            await staged.heard("livekit.playback_started")
+            staged.voice.flush()
+        await staged.heard(f"livekit.{phase}")
+        await stops(staged, livekit_server)
+
+
+async def stops(staged: Staged, server: LiveKitServer) -> None:
+    """Stops it, in its time, and with nothing left anywhere."""
+    began = time.monotonic()
+    await staged.keeper.close()
+    assert time.monotonic() - began < 1.6
+    assert staged.simulator.active == []
+    async with Peer(server, staged.room) as peer:
+        await peer.until(lambda: "tavus-python" not in peer.others)
+
+
+async def test_the_last_leave_ends_it_also_while_the_room_is_entered(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        await asyncio.sleep(0)
+        await staged.keeper.end()
+        assert staged.simulator.active == []
+        staged.keeper.user_left("u1")
+        staged.keeper.user_joined("u1")
+        await staged.heard("livekit.avatar_joined")
+        staged.keeper.user_left("u1")
+        await staged.until(lambda: staged.ended)
+        assert staged.ended[-1].reason == "user_left"
+        assert staged.failed == []
+
+
+async def test_what_nobody_takes_is_bounded_and_reported(
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(voice, "_HELD_S", 1.0)
+    async with Staged(livekit_server, tmp_path, faceless) as staged:
+        staged.keeper.user_joined("u1")
+        avatar = await staged.avatar()
+        spoken = tone(440, 3.0, 24_000)
+        staged.speak(spoken)
+        staged.voice.end("")
+        await avatar.show()
+        line = await avatar.until_heard()
+        assert spoken.tobytes().endswith(line.audio)
+        assert 0.99 < line.duration_s < 1.02
+        assert sum("the oldest is lost" in line for line in staged.logged) == 1
+
+
+async def test_no_secret_reaches_a_log(
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with Staged(livekit_server, tmp_path) as staged:
+            staged.logged.append(staged.config.to_str())
+            staged.keeper.user_joined("u1")
+            await staged.heard("livekit.avatar_joined")
+            token = staged.asked[0]["properties"]["livekit_room_token"]
+    said = "\n".join([*staged.logged, caplog.text])
+    said += json.dumps([str(event) for event in staged.events], default=str)
+    assert token not in said
+    assert token.split(".")[1] not in said
+    assert livekit_server.api_secret not in said

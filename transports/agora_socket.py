@@ -1,0 +1,324 @@
+#
+# This file is part of TEN Framework, an open source project.
+# Licensed under the Apache License, Version 2.0.
+# See the LICENSE file for more information.
+#
+"""Tells an avatar in an Agora channel what to say, over a WebSocket.
+
+Protocol: AgoraIO-Solutions/convoai_to_video, websocket-receive-audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from ..redaction import redact
+from ..tavus_client import Session
+from .resampling import Resampler
+from .voice import End, Speech, Utterance, Voice
+
+RATE_HZ = 24_000
+# Other rates than these are resampled to the one above.
+_RATES_HZ = (16_000, 24_000, 44_100, 48_000)
+_HEARTBEAT_S = 10.0
+_LOOK_S = 1.0
+# What is not sent after so long has nobody who reads it.
+_STALLED_S = 10.0
+# Pauses before connecting anew; a connection that lasts begins anew.
+_AGAIN_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_LASTS_S = 30.0
+_GOODBYE_S = 0.2
+# What the server says is short.
+_HEARD_BYTES = 64 * 1024
+_REFUSALS = (400, 401, 403, 404, 410)
+_TROUBLE = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+
+if TYPE_CHECKING:
+    Socket = aiohttp.ClientWebSocketResponse[bool]
+Say = Callable[[str, Mapping[str, Any], Mapping[str, float]], None]
+
+
+class SessionOverError(Exception):
+    """The session is of no use any more; its text says why."""
+
+
+class _LostError(Exception):
+    """The connection is gone, but another may do."""
+
+
+@dataclass(eq=False)
+class _Saying:
+    """An utterance on its way."""
+
+    utterance: Utterance
+    rate_hz: int
+    resampler: Resampler
+    sent_bytes: int = 0
+
+
+class AgoraSocket:
+    """The connection of one session, and the next ones when it breaks.
+
+    Args:
+        session: As Tavus has started it.
+        hello: What it was started with, with a token that is good now; for
+            connections after the first.
+        voice: What the graph says.
+        say: Called with what the graph should know.
+        log: Where trouble is reported.
+        connect_timeout_s: For connecting, and being taken.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        hello: Callable[[], dict[str, Any]],
+        voice: Voice,
+        say: Say,
+        log: logging.Logger,
+        *,
+        connect_timeout_s: float,
+    ) -> None:
+        self._session = session
+        self._hello = hello
+        self._voice = voice
+        self._say = say
+        self._log = log
+        self._connect_timeout_s = connect_timeout_s
+        self._greeted = False
+        self._saying: _Saying | None = None
+        # Of this the avatar has lost a part: the rest would be nonsense.
+        self._torn: Utterance | None = None
+        self._cut_due = False
+        self._busy_since: float | None = None
+
+    async def run(self) -> None:
+        """Speaks until it is cancelled.
+
+        Raises:
+            SessionOverError: The session cannot be spoken to any more.
+        """
+        failures = 0
+        async with aiohttp.ClientSession() as http:
+            while True:
+                began, why = time.monotonic(), ""
+                try:
+                    await self._converse(http)
+                except _LostError as lost:
+                    why = str(lost)
+                if time.monotonic() - began > _LASTS_S:
+                    failures = 0
+                if failures >= len(_AGAIN_S):
+                    raise SessionOverError(
+                        f"the avatar's socket is lost for good: {why}"
+                    )
+                level = logging.DEBUG if failures else logging.WARNING
+                self._log.log(level, "the avatar's socket is lost: %s", why)
+                await asyncio.sleep(_AGAIN_S[failures])
+                failures += 1
+
+    async def _converse(self, http: aiohttp.ClientSession) -> None:
+        """One connection, until it is lost."""
+        ws = await self._connect(http)
+        parts: list[asyncio.Task[None]] = []
+        try:
+            await asyncio.wait_for(
+                self._send(ws, self._init()), self._connect_timeout_s
+            )
+            self._say("connected", {}, {})
+            parts = [
+                asyncio.create_task(part)
+                for part in (self._hear(ws), self._beat(ws), self._speak(ws))
+            ]
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done():
+                    part.result()
+        except _TROUBLE as error:
+            raise _LostError(self._clean(error)) from None
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            self._tear()
+            await _close(ws)
+
+    async def _connect(self, http: aiohttp.ClientSession) -> Socket:
+        bearer = f"Bearer {self._session.session_token}"
+        try:
+            ws: Socket = await asyncio.wait_for(
+                http.ws_connect(
+                    self._session.websocket_address,
+                    headers={"Authorization": bearer},
+                    max_msg_size=_HEARD_BYTES,
+                ),
+                self._connect_timeout_s,
+            )
+            return ws
+        except aiohttp.WSServerHandshakeError as refusal:
+            if refusal.status in _REFUSALS:
+                raise SessionOverError(
+                    f"the avatar's socket refuses us (HTTP {refusal.status})"
+                ) from None
+            raise _LostError(f"HTTP {refusal.status}") from None
+        except (*_TROUBLE, ValueError) as error:
+            raise _LostError(self._clean(error)) from None
+
+    # In.
+
+    async def _hear(self, ws: Socket) -> None:
+        async for _ in ws:
+            pass  # it has nothing to say but that our heartbeats arrive
+        code = ws.close_code
+        raise _LostError(f"it was closed ({code})")
+
+    # Out.
+
+    async def _beat(self, ws: Socket) -> None:
+        beat_at = time.monotonic() + _HEARTBEAT_S
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = time.monotonic()
+            if self._busy_since and now - self._busy_since > _STALLED_S:
+                raise _LostError(f"nobody has read it for {_STALLED_S:g} s")
+            if now >= beat_at and self._busy_since is None:
+                beat_at = now + _HEARTBEAT_S
+                stamp = {"timestamp": int(time.time() * 1000)}
+                await self._send(ws, _command("heartbeat", **stamp))
+
+    async def _speak(self, ws: Socket) -> None:
+        if self._cut_due:
+            await self._interrupt(ws)
+        while True:
+            item = await self._voice.next()
+            if isinstance(item, Speech):
+                await self._give(ws, item)
+            elif isinstance(item, End):
+                await self._end(ws, item.utterance)
+            else:
+                self._drop()
+                self._cut_due = True
+                await self._interrupt(ws)
+
+    async def _give(self, ws: Socket, speech: Speech) -> None:
+        if speech.utterance is self._torn:
+            return
+        saying = self._saying
+        if saying is None or saying.utterance is not speech.utterance:
+            rate_hz = speech.pcm.rate_hz
+            rate_hz = rate_hz if rate_hz in _RATES_HZ else RATE_HZ
+            saying = _Saying(speech.utterance, rate_hz, Resampler(rate_hz))
+            self._saying = saying
+        await self._voice_out(ws, saying, saying.resampler.feed(speech.pcm))
+
+    async def _voice_out(
+        self,
+        ws: Socket,
+        saying: _Saying,
+        audio: bytes,
+    ) -> None:
+        if not audio:
+            return
+        first = not saying.sent_bytes
+        saying.sent_bytes += len(audio)
+        await self._send(ws, _voice(audio, saying.rate_hz))
+        if first:
+            first_ms = (time.monotonic() - saying.utterance.first_at) * 1000
+            self._say(
+                "speaking",
+                {"utterance_id": saying.utterance.utterance_id},
+                {"first_audio_ms": round(first_ms, 1)},
+            )
+
+    async def _end(self, ws: Socket, utterance: Utterance) -> None:
+        saying = self._saying
+        if saying is None or saying.utterance is not utterance:
+            return
+        await self._voice_out(ws, saying, saying.resampler.finish())
+        await self._send(ws, _command("voice_end"))
+        self._drop(interrupted=False)
+
+    async def _interrupt(self, ws: Socket) -> None:
+        await self._send(ws, _command("voice_interrupt"))
+        self._cut_due = False
+
+    async def _send(self, ws: Socket, text: str) -> None:
+        # Whether it takes too long is looked at elsewhere: a time-out of its
+        # own would cost more than the sending.
+        self._busy_since = time.monotonic()
+        try:
+            await ws.send_str(text)
+        finally:
+            self._busy_since = None
+
+    # How.
+
+    def _init(self) -> str:
+        session = self._session
+        body = self._hello() if self._greeted else session.started_with
+        self._greeted = True
+        names = {"command": "init", "session_id": session.conversation_id}
+        return json.dumps({**names, **body})
+
+    def _drop(self, interrupted: bool = True) -> None:
+        """Nothing more comes of what is being said."""
+        saying, self._saying = self._saying, None
+        if saying is not None:
+            self._say(
+                "spoken",
+                {
+                    "utterance_id": saying.utterance.utterance_id,
+                    "duration_s": round(
+                        saying.sent_bytes / (2 * saying.rate_hz), 3
+                    ),
+                    "interrupted": interrupted,
+                },
+                {},
+            )
+
+    def _tear(self) -> None:
+        """The connection is gone in the middle of what is being said."""
+        if self._saying is not None:
+            self._torn = self._saying.utterance
+            self._drop()
+
+    def _clean(self, error: BaseException) -> str:
+        text = f"{type(error).__name__} {error}".strip()
+        return redact(text, self._session.session_token)
+
+
+async def _close(ws: Socket) -> None:
+    with contextlib.suppress(*_TROUBLE, RuntimeError):
+        await asyncio.wait_for(ws.close(), _GOODBYE_S)
+    # Else one that nobody reads stays until its last byte is read.
+    connection = ws.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _command(command: str, **more: Any) -> str:
+    return json.dumps(
+        {"command": command, "event_id": str(uuid.uuid4()), **more}
+    )
+
+
+def _voice(audio: bytes, rate_hz: int) -> str:
+    # Not json.dumps, which would look at every character of the audio.
+    coded = base64.b64encode(audio).decode("ascii")
+    return (
+        f'{{"command": "voice", "audio": "{coded}", "sampleRate": {rate_hz}, '
+        f'"encoding": "PCM16", "event_id": "{uuid.uuid4()}"}}'
+    )
