@@ -27,6 +27,19 @@ def loud_part(pcm: Pcm) -> Pcm:
     return pcm[loud[0] : loud[-1] + 1] if loud.size else pcm[:0]
 
 
+def bursts(pcm: Pcm, sample_rate: int = 16_000) -> list[Pcm]:
+    """The loud parts, where at least 0.1 s of quiet lies between them."""
+    (loud,) = np.nonzero(np.abs(pcm.astype(np.int32)) > LOUD)
+    if not loud.size:
+        return []
+    (gaps,) = np.nonzero(np.diff(loud) > sample_rate // 10)
+    starts = [loud[0], *loud[gaps + 1]]
+    ends = [*loud[gaps], loud[-1]]
+    return [
+        pcm[start : end + 1] for start, end in zip(starts, ends, strict=True)
+    ]
+
+
 def loud_s(pcm: Pcm, sample_rate: int = 16_000) -> float:
     """How long it is from the first loud sample to the last, in seconds."""
     return loud_part(pcm).size / sample_rate

@@ -87,7 +87,7 @@ class LiveKitConfig:
             url=values.url(),
             api_key=values.secret("api_key", _KEY, "the key's name"),
             api_secret=values.secret("api_secret", _KEY, "the key's secret"),
-            token=values.secret("token", _JWT, "a token of a LiveKit room"),
+            token=values.token(),
             room=values.text("room") or values.text("channel"),
             identity=values.text("identity") or cls.identity,
             name=values.text("name"),
@@ -194,6 +194,14 @@ class _Values:
         self._bad_names.add(name)
         self.problems.append(f"{name}: cannot be used; write {what}")
         return ""
+
+    def token(self) -> str:
+        has_key = self._get("api_key") and self._get("api_secret")
+        token = self._get("token")
+        if has_key and isinstance(token, str) and not _JWT.fullmatch(token):
+            # TEN's server writes Agora's into nodes named agora_rtc.
+            return ""
+        return self.secret("token", _JWT, "a token of a LiveKit room")
 
     def flag(self, name: str) -> bool:
         value = self._get(name)

@@ -12,7 +12,6 @@ extension in it, so each callback is guarded, here and once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import json
 from collections.abc import Awaitable, Callable
@@ -68,7 +67,6 @@ class LiveKitRtcExtension(AsyncExtension):
         self._outgoing: Outgoing | None = None
         self._graph: TenRoom | None = None
         self._drops: Drops | None = None
-        self._joining: asyncio.Task[None] | None = None
 
     @_guarded
     async def on_init(self, ten_env: AsyncTenEnv) -> None:
@@ -93,16 +91,14 @@ class LiveKitRtcExtension(AsyncExtension):
     @_guarded
     async def on_start(self, _ten_env: AsyncTenEnv) -> None:
         if self._keeper is not None and self._keeper.config.auto_join:
-            self._joining = asyncio.ensure_future(_join(self._keeper))
+            await self._keeper.start()
 
     @_guarded
     async def on_stop(self, ten_env: AsyncTenEnv) -> None:
         if self._graph is not None:
             self._graph.stopping()
         if self._keeper is not None:
-            await self._keeper.leave()
-        if self._joining is not None:
-            await self._joining
+            await self._keeper.close()
         if self._outgoing is not None:
             await self._outgoing.close()
         if self._graph is not None:
@@ -201,9 +197,3 @@ class LiveKitRtcExtension(AsyncExtension):
         raise ConfigError(
             f"livekit_rtc takes flush, join, leave and token, not {name}"
         )
-
-
-async def _join(keeper: RoomKeeper) -> None:
-    # It is told as on_connection_failure and error.
-    with contextlib.suppress(RoomError):
-        await keeper.join()

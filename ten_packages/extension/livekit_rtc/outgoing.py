@@ -61,9 +61,27 @@ class Outgoing:
         return self._config.data_topic
 
     async def enter(self, room: rtc.Room) -> list[RoomError]:
-        """Publishes in a room; what could not be is returned."""
+        """Publishes in a room.
+
+        Returns:
+            What the token forbids to publish.
+
+        Raises:
+            RoomError: If something allowed could not be published.
+        """
         self._room = room
-        config, problems = self._config, []
+        # The server says nothing to those who may not.
+        if not room.local_participant.permissions.can_publish:
+            return [
+                RoomError(
+                    "auth", f"{media} is not published: the token forbids it"
+                )
+                for media, wanted in (
+                    ("audio", self.audio),
+                    ("video", self.video),
+                )
+                if wanted is not None
+            ]
         if self.audio is not None:
             track = rtc.LocalAudioTrack.create_audio_track(
                 "audio", self.audio.source
@@ -71,12 +89,10 @@ class Outgoing:
             options = rtc.TrackPublishOptions(
                 source=rtc.TrackSource.SOURCE_MICROPHONE
             )
-            problem = await self._publish(room, "audio", track, options)
-            if problem is None:
-                self.audio.open()
-            else:
-                problems.append(problem)
+            await self._publish(room, "audio", track, options)
+            self.audio.open()
         if self.video is not None:
+            config = self._config
             track = rtc.LocalVideoTrack.create_video_track(
                 "video", self.video.source
             )
@@ -89,12 +105,9 @@ class Outgoing:
                     config.publish_video_frame_rate,
                 ),
             )
-            problem = await self._publish(room, "video", track, options)
-            if problem is None:
-                self.video.open()
-            else:
-                problems.append(problem)
-        return problems
+            await self._publish(room, "video", track, options)
+            self.video.open()
+        return []
 
     def leave(self) -> None:
         """The room is left: audio waits for the next one, the rest is lost."""
@@ -153,23 +166,19 @@ class Outgoing:
         media: str,
         track: rtc.LocalTrack,
         options: rtc.TrackPublishOptions,
-    ) -> RoomError | None:
-        # The server says nothing to those who may not.
-        if not room.local_participant.permissions.can_publish:
-            return RoomError(
-                "auth", f"{media} is not published: the token forbids it"
-            )
+    ) -> None:
         try:
             await asyncio.wait_for(
                 room.local_participant.publish_track(track, options),
                 _PUBLISH_MAX_S,
             )
-            return None
-        except asyncio.TimeoutError:
-            words = "no answer"
-        except PublishTrackError as problem:
-            words = redact(problem.message, *self._config.secrets)
-        return RoomError("room", f"{media} could not be published", words)
+        except (PublishTrackError, asyncio.TimeoutError) as problem:
+            words = getattr(problem, "message", "no answer in time")
+            raise RoomError(
+                "network",
+                f"{media} could not be published",
+                redact(words, *self._config.secrets),
+            ) from None
 
     def _may_send(self) -> rtc.Room | None:
         if not self._config.publish_data:

@@ -63,6 +63,8 @@ class RoomKeeper:
         self._presence = Presence(
             events.joined, events.left, config.rejoin_grace_ms / 1000
         )
+        self._changing = asyncio.Lock()
+        self._is_closed = False
         self._visit: Visit | None = None
         self._staying: asyncio.Task[None] | None = None
         self._entered: asyncio.Future[RoomError | None] | None = None
@@ -79,26 +81,39 @@ class RoomKeeper:
         token = tokens.room_of(config.token)[1] if config.token else ""
         return token or config.identity
 
-    async def join(self, room: str = "", token: str = "") -> None:
-        """Enters the room, if we are not there; waits until we are.
+    async def start(self, room: str = "", token: str = "") -> None:
+        """Begins to enter the room, if it does not stay in one.
 
         Args:
             room: Instead of the configured one, from now on.
             token: Instead of the configured one, from now on.
 
         Raises:
+            RoomError: If it stays in another room, or is closed.
+        """
+        async with self._changing:
+            if self._is_closed:
+                raise RoomError("room", "the graph stops")
+            if self._staying is None or self._staying.done():
+                self.config = replace(
+                    self.config,
+                    room=room or self.config.room,
+                    token=token or self.config.token,
+                )
+                self._entered = asyncio.get_running_loop().create_future()
+                self._staying = asyncio.ensure_future(self._stay(self._entered))
+            elif room and room != self.room:
+                raise RoomError(
+                    "room", f"already in {self.room}; leave it first"
+                )
+
+    async def join(self, room: str = "", token: str = "") -> None:
+        """Enters the room like start, and waits until it is there.
+
+        Raises:
             RoomError: When it is given up, or left meanwhile.
         """
-        if self._staying is None or self._staying.done():
-            self.config = replace(
-                self.config,
-                room=room or self.config.room,
-                token=token or self.config.token,
-            )
-            self._entered = asyncio.get_running_loop().create_future()
-            self._staying = asyncio.ensure_future(self._stay(self._entered))
-        elif room and room != self.room:
-            raise RoomError("room", f"already in {self.room}; leave it first")
+        await self.start(room, token)
         assert self._entered is not None
         problem = await asyncio.shield(self._entered)
         if problem is not None:
@@ -106,52 +121,62 @@ class RoomKeeper:
 
     async def leave(self) -> None:
         """Leaves the room; all users count as gone. Takes 1 s at most."""
-        staying, self._staying = self._staying, None
-        if staying is None or staying.done():
-            return  # never there, or given up
-        staying.cancel()
-        await asyncio.gather(staying, return_exceptions=True)
-        assert self._entered is not None
-        if not self._entered.done():
-            self._entered.set_result(RoomError("room", "the room was left"))
-        self._presence.forget()
-        if self._visit is not None:
-            await self._visit.leave(_LEAVE_MAX_S)
-        self._events.disconnected(_Reason.CLIENT_INITIATED)
+        async with self._changing:
+            staying, self._staying = self._staying, None
+            if staying is None or staying.done():
+                return  # never there, or given up
+            staying.cancel()
+            await asyncio.gather(staying, return_exceptions=True)
+            assert self._entered is not None
+            if not self._entered.done():
+                self._entered.set_result(RoomError("room", "the room was left"))
+            self._presence.forget()
+            if self._visit is not None:
+                await self._visit.leave(_LEAVE_MAX_S)
+            self._events.disconnected(_Reason.CLIENT_INITIATED)
+
+    async def close(self) -> None:
+        """Leaves the room for good."""
+        self._is_closed = True
+        await self.leave()
 
     async def _stay(self, entered: asyncio.Future[RoomError | None]) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            pause_s = _FIRST_PAUSE_S
-            while True:
-                visit = await self._enter()
-                begun = loop.time()
-                if not entered.done():
-                    entered.set_result(None)
-                reason = await visit.lost
-                self._presence.lost()
-                await visit.leave(_LEAVE_MAX_S)
-                self._events.disconnected(reason)
-                if reason in _FINAL:
-                    raise RoomError("room", _FINAL[reason])
-                if loop.time() - begun > _LONG_VISIT_S:
-                    pause_s = _FIRST_PAUSE_S
-                await _pause(pause_s)
-                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
-        except RoomError as error:
-            self._give_up(error, entered)
+            error = await self._stay_in(entered)
+        except RoomError as problem:
+            error = problem
         # pylint: disable-next=broad-exception-caught
         except Exception as problem:
             words = redact(repr(problem), *self.config.secrets)
-            self._give_up(RoomError("internal", words), entered)
-
-    def _give_up(
-        self, error: RoomError, entered: asyncio.Future[RoomError | None]
-    ) -> None:
+            error = RoomError("internal", words)
         self._presence.forget()
+        if self._visit is not None:
+            await self._visit.leave(_LEAVE_MAX_S)
         self._events.failed(error)
         if not entered.done():
             entered.set_result(error)
+
+    async def _stay_in(
+        self, entered: asyncio.Future[RoomError | None]
+    ) -> RoomError:
+        """Stays through all losses but final ones, which are returned."""
+        loop = asyncio.get_running_loop()
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            visit = await self._enter()
+            begun = loop.time()
+            if not entered.done():
+                entered.set_result(None)
+            reason = await visit.lost
+            self._presence.lost()
+            await visit.leave(_LEAVE_MAX_S)
+            self._events.disconnected(reason)
+            if reason in _FINAL:
+                return RoomError("room", _FINAL[reason])
+            if loop.time() - begun > _LONG_VISIT_S:
+                pause_s = _FIRST_PAUSE_S
+            await _pause(pause_s)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
     async def _enter(self) -> Visit:
         """Tries until it is in the room.

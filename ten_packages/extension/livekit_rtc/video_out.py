@@ -59,7 +59,7 @@ class VideoOut:
         kind = _FORMATS.get(pixel_fmt)
         if kind is None:
             self._drops.add("video frames out: a pixel format LiveKit has not")
-        elif len(pixels) < _size(kind, width, height):
+        elif min(width, height) < 2 or len(pixels) < _size(kind, width, height):
             self._drops.add("video frames out: smaller than their size says")
         elif not self._is_seen:
             self._drops.add("video frames out: not in the room")
@@ -80,8 +80,6 @@ def encoding(width: int, height: int, frame_rate: int) -> rtc.VideoEncoding:
 
 
 def _size(kind: rtc.VideoBufferType.ValueType, width: int, height: int) -> int:
-    if min(width, height) < 2:
-        return 2**63  # none is big enough
     half = (width + 1) // 2
     if kind == rtc.VideoBufferType.I422:
         return width * height + 2 * half * height

@@ -55,6 +55,7 @@ class Visit:
         self._incoming = Incoming(room, config, events, drops)
         self._connecting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._is_in = False
         self.lost: asyncio.Future[int] = (
             asyncio.get_running_loop().create_future()
         )
@@ -65,10 +66,10 @@ class Visit:
         room.on("disconnected", self._disconnected)
 
     async def enter(self, url: str, token: str) -> None:
-        """Enters the room, tells who is there, and publishes.
+        """Enters the room, publishes, and tells who is there.
 
         Raises:
-            RoomError: If it cannot be entered.
+            RoomError: If it cannot be entered, or nothing published.
         """
         options = rtc.RoomOptions(
             auto_subscribe=False,
@@ -89,9 +90,11 @@ class Visit:
             raise connect_error(problem.message, *self._config.secrets, token)
         if problem is not None:
             raise problem
+        forbidden = await self._outgoing.enter(self._room)
+        self._is_in = True
         self._events.connected()
         self._meet_all()
-        for error in await self._outgoing.enter(self._room):
+        for error in forbidden:
             self._events.problem(error)
 
     async def leave(self, timeout_s: float) -> None:
@@ -132,22 +135,25 @@ class Visit:
                 self._incoming.subscribe(publication, user)
 
     def _came(self, participant: rtc.RemoteParticipant) -> None:
-        if counts(participant, self._config.count_agents):
+        if self._is_in and counts(participant, self._config.count_agents):
             self._presence.arrived(participant.identity)
 
     def _went(self, participant: rtc.RemoteParticipant) -> None:
-        # Without a reason it is the SDK that starts anew, or a broken line.
-        on_purpose = participant.disconnect_reason is not None
-        self._presence.departed(participant.identity, on_purpose)
+        if self._is_in:
+            # Without a reason the SDK starts anew, or a line is broken.
+            on_purpose = participant.disconnect_reason is not None
+            self._presence.departed(participant.identity, on_purpose)
 
     def _reconnecting(self) -> None:
-        self._presence.lost()
-        self._events.connection_lost()
+        if self._is_in:
+            self._presence.lost()
+            self._events.connection_lost()
 
     def _reconnected(self) -> None:
         # Our tracks are published anew by the SDK.
-        self._events.connected()
-        self._meet_all()
+        if self._is_in:
+            self._events.connected()
+            self._meet_all()
 
     def _disconnected(self, reason: int) -> None:
         if not self.lost.done():
