@@ -13,6 +13,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from livekit import rtc
 from support.example import account, needs_setup
@@ -106,7 +107,11 @@ async def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
         os.killpg(example.process.pid, signal.SIGINT)
         await example.ended()
         assert example.process.returncode == 130
-        assert not any(process.is_running() for process in example.below)
+        # What was killed with its parent ends by itself.
+        _, alive = await asyncio.to_thread(
+            psutil.wait_procs, example.below, WAIT_S
+        )
+        assert alive == []
         livekit = line.split("ws://127.0.0.1:")[1].split()[0]
         for port in (int(livekit), int(url.rsplit(":", 1)[1])):
             with socket.socket() as sock:
