@@ -1,0 +1,1 @@
+../../tavus/tenapp/main.py
