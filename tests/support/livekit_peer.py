@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 30.0
 RATE_HZ = 16_000
+NEWS_BYTES = RATE_HZ // 10 * 2
 
 
 @dataclass
@@ -162,7 +163,7 @@ class Peer:
     async def say(self, pcm: Pcm) -> None:
         """Speaks that into its microphone; returns when it is spoken."""
         source = self._microphone or await self.open_microphone()
-        step = source.sample_rate // 50
+        step = source.sample_rate // 10
         for start in range(0, pcm.size, step):
             part = pcm[start : start + step]
             await source.capture_frame(
@@ -239,7 +240,9 @@ class Peer:
         try:
             async for event in stream:
                 heard.buffer += event.frame.data
-                self._tell()
+                # Looking at all of it each time is much work.
+                if len(heard.buffer) % NEWS_BYTES == 0:
+                    self._tell()
         finally:
             await stream.aclose()
 

@@ -20,6 +20,7 @@ _BYTES_PER_SAMPLE = 2
 # than this and a busy loop is heard.
 _SDK_QUEUE_MS = 200
 _CHUNK_MS = 50
+_SDK_FULL_S = (_SDK_QUEUE_MS - _CHUNK_MS) / 1000
 # After so long without audio the resampler's tail (15 ms) is sent, too.
 _TAIL_AFTER_S = 0.1
 
@@ -48,6 +49,7 @@ class AudioOut:
         self._queued_bytes = 0
         self._news = asyncio.Event()
         self._is_heard = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._resampler: rtc.AudioResampler | None = None
         self._resampler_rate = 0
 
@@ -93,6 +95,7 @@ class AudioOut:
         self._queue.clear()
         self._queued_bytes = 0
         self.source.clear_queue()
+        self._has_room.set()
 
     async def run(self) -> None:
         """Feeds the source, until cancelled."""
@@ -101,7 +104,10 @@ class AudioOut:
             if not self._queue:
                 await self._wait()
                 continue
+            await self._room_in_sdk()
             chunk = self._take()
+            if not chunk:
+                continue
             frame = rtc.AudioFrame(
                 chunk, self._rate, 1, len(chunk) // _BYTES_PER_SAMPLE
             )
@@ -140,7 +146,21 @@ class AudioOut:
             )
         self._news.set()
 
+    async def _room_in_sdk(self) -> None:
+        # capture_frame would wait, too, but while it does the SDK hands it
+        # every event of every room, which costs more than all else.
+        wait_s = self.source.queued_duration - _SDK_FULL_S
+        if wait_s > 0:
+            self._has_room.clear()
+            timer = asyncio.get_running_loop().call_later(
+                wait_s, self._has_room.set
+            )
+            await self._has_room.wait()
+            timer.cancel()
+
     def _take(self) -> bytearray:
+        if not self._queue:
+            return bytearray()  # flushed meanwhile
         chunk = self._queue.popleft()
         most = _CHUNK_MS * self._bytes_per_ms
         while self._queue and len(chunk) + len(self._queue[0]) <= most:
