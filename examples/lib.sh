@@ -64,7 +64,7 @@ clean_up() {
   # The app first: it ends its conversations at Tavus.
   end "$app" 30
   for ((i = ${#helpers[@]} - 1; i >= 0; i--)); do
-    end "${helpers[i]}" 20
+    end "${helpers[i]}" 50
   done
   exit "$status"
 }

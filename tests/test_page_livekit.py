@@ -31,17 +31,17 @@ pytestmark = [
 QUIET = 1e-4
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def example(
+@pytest_asyncio.fixture(name="example", scope="module", loop_scope="session")
+async def _example(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[LiveKitExample]:
-    async with LiveKitExample(tmp_path_factory.mktemp("example")) as example:
-        await example.ready()
-        yield example
+    async with LiveKitExample(tmp_path_factory.mktemp("example")) as started:
+        await started.ready()
+        yield started
 
 
-@pytest.fixture(scope="module")
-def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(name="sentence", scope="module")
+def _sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One sentence, and time for an answer."""
     path = tmp_path_factory.mktemp("voice") / "sentence.wav"
     return save(path, silence(1), speech(4), silence(15))
@@ -179,15 +179,15 @@ async def test_a_face_that_does_not_come_is_told_of(
     graph = room_graph(tmp_path, hurry)
     async with LiveKitExample(
         tmp_path, TAVUS_HTTP_LIVEKIT_GRAPH=str(graph)
-    ) as example:
-        url = await example.ready()
-        await example.break_tavus("avatar_absent")
+    ) as own:
+        url = await own.ready()
+        await own.break_tavus("avatar_absent")
         async with speaking(url, sentence) as tab:
             await tab.open()
             await tab.part("start").click()
             await tab.sees("failed")
             await expect(tab.part("card-error")).to_contain_text("avatar")
-        await all_ended(example)
+        await all_ended(own)
 
 
 @pytest.mark.timeout(90)
@@ -199,8 +199,8 @@ async def test_a_livekit_server_that_is_away_is_told_of(
         LIVEKIT_URL="ws://127.0.0.1:9",
         LIVEKIT_API_KEY="k",
         LIVEKIT_API_SECRET="s" * 32,
-    ) as example:
-        url = await example.ready()
+    ) as own:
+        url = await own.ready()
         async with speaking(url, sentence) as tab:
             await tab.open()
             await tab.part("start").click()
@@ -209,4 +209,4 @@ async def test_a_livekit_server_that_is_away_is_told_of(
                 "data-kind", "room_network"
             )
             tab.complaints.clear()  # the browser tells of it, too
-        assert (await example.ledger())["created"] == 0
+        assert (await own.ledger())["created"] == 0

@@ -22,7 +22,9 @@ from PIL import Image
 from playwright.async_api import Browser, expect
 from support.app import App, running
 from support.browser import chromium
+from support.livekit_page import LiveKitExample, speaking
 from support.places import ROOT
+from support.speech import save, silence, speech
 from support.visit import STATE_MS, Tab, visit
 
 HERE = ROOT / "docs" / "images"
@@ -44,10 +46,7 @@ async def take(app: App, browser: Browser, size: str, scheme: str) -> None:
     """Takes the pictures of one visit."""
 
     async def picture(state: str) -> None:
-        png = await tab.page.screenshot(animations="disabled")
-        shot = Image.open(io.BytesIO(png)).convert("RGB")
-        small = shot.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=2)
-        small.save(HERE / f"{state}-{size}-{scheme}.png", optimize=True)
+        await save_picture(tab, f"{state}-{size}-{scheme}")
 
     async with visit(
         browser, app.url, viewport=SIZES[size], color_scheme=scheme
@@ -71,6 +70,34 @@ async def take(app: App, browser: Browser, size: str, scheme: str) -> None:
         await tab.part("start").click()
         await tab.sees("failed")
         await picture("error")
+
+
+async def save_picture(tab: Tab, name: str) -> None:
+    """Saves what the tab shows, as small as it does not show."""
+    png = await tab.page.screenshot(animations="disabled")
+    shot = Image.open(io.BytesIO(png)).convert("RGB")
+    small = shot.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=2)
+    small.save(HERE / f"{name}.png", optimize=True)
+
+
+async def take_livekit(folder: Path) -> None:
+    """Takes the picture of a room of LiveKit, with a face that speaks."""
+    wav = save(folder / "voice.wav", silence(1), speech(3), silence(12))
+    async with (
+        LiveKitExample(folder, TAVUS_SIM_AVATAR_VIDEO="640x360@20") as example,
+        speaking(
+            await example.ready(),
+            wav,
+            viewport=SIZES["desktop"],
+            color_scheme="light",
+        ) as tab,
+    ):
+        await tab.open()
+        await tab.part("start").click()
+        await tab.sees("live")
+        await tab.hears("The face speaks")
+        await tab.until_received("now.frames > 40")
+        await save_picture(tab, "livekit-desktop-light")
 
 
 async def talk(tab: Tab) -> None:
@@ -98,6 +125,7 @@ async def make() -> None:
             for size in SIZES:
                 for scheme in SCHEMES:
                     await take(app, browser, size, scheme)
+        await take_livekit(Path(folder))
 
 
 def main() -> int:

@@ -35,7 +35,8 @@ needs_page = pytest.mark.skipif(
 class Example:
     """examples/tavus/bin/start as a process; a context manager.
 
-    ``start`` is the script; others' examples are subclasses.
+    ``start`` is the script, which is ready within ``ready_s``; other examples
+    are subclasses.
 
     Args:
         folder: Where it is called from, and has its journal.
@@ -44,6 +45,7 @@ class Example:
     """
 
     start = START
+    ready_s = READY_S
 
     def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
         usual = {
@@ -95,15 +97,15 @@ class Example:
 
     async def ready(self) -> str:
         """Waits until it can be used; the URL that it prints."""
-        line = await asyncio.wait_for(asyncio.shield(self._ready), READY_S)
+        line = await asyncio.wait_for(asyncio.shield(self._ready), self.ready_s)
         self.below = psutil.Process(self.process.pid).children(recursive=True)
         return line.split()[-1]
 
     async def ended(self) -> str:
         """Waits for its end; all that it printed."""
         assert self._reading is not None
-        await asyncio.wait_for(self._reading, READY_S)
-        await asyncio.wait_for(self.process.wait(), READY_S)
+        await asyncio.wait_for(self._reading, self.ready_s)
+        await asyncio.wait_for(self.process.wait(), self.ready_s)
         return "\n".join(self.output)
 
     @property

@@ -50,6 +50,7 @@ class LiveKitExample(Example):
     """examples/tavus-livekit/bin/start, with all it starts."""
 
     start = EXAMPLE / "bin" / "start"
+    ready_s = 90.0
 
     def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
         self.sim_port = free_port()

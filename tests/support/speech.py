@@ -37,6 +37,7 @@ def silence(duration_s: float) -> Pcm:
 
 def save(path: Path, *parts: Pcm) -> Path:
     """Writes a WAV file with these parts, one after the other."""
+    # pylint: disable=no-member  # it takes this for a file to read
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
