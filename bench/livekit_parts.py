@@ -49,7 +49,7 @@ from ten_packages.extension.tavus_python.transports.voice import (
 )
 
 AVATAR = "tavus-avatar-agent"
-REPORT = "bench.report"
+REPORT, FORGET = "bench.report", "bench.forget"
 RATE_HZ = 24_000
 FRAME_S = 0.01
 FRAME_BYTES = round(RATE_HZ * FRAME_S) * 2
@@ -89,6 +89,7 @@ class Avatar:
         self._room.register_byte_stream_handler("lk.audio_stream", self._stream)
         me.register_rpc_method("lk.clear_buffer", self._clear)
         me.register_rpc_method(REPORT, self._report)
+        me.register_rpc_method(FORGET, self._forget)
         width, height = self._size
         source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("face", source)
@@ -152,8 +153,11 @@ class Avatar:
             "cleared_at": self._cleared_at,
             "bytes": self._bytes,
         }
-        self._first_ms, self._cleared_at, self._bytes = [], [], 0
         return json.dumps(said)
+
+    def _forget(self, _: rtc.RpcInvocationData) -> str:
+        self._first_ms, self._cleared_at, self._bytes = [], [], 0
+        return "ok"
 
 
 async def be_avatar(
@@ -273,12 +277,7 @@ async def speak(kind: Any, url: str, room: str, count: int, secs: float):
     """First audio, interruptions, and what a stream costs; prints it."""
     async with kind.open(url, room) as one:
         await _utterance(one)  # the first one waits for the avatar
-        await _ask(one.room, lambda said: len(said["first_ms"]) > 0)
-        first_ms: list[float] = []
-        for _ in range(count):
-            await _utterance(one)
-            said = await _ask(one.room, lambda said: said["first_ms"])
-            first_ms += said["first_ms"]
+        first_ms = [await _utterance(one) for _ in range(count)]
         interrupt_ms = [await _interrupt(one) for _ in range(count)]
         before = _cpu_s()
         await _real_time(one, secs)
@@ -296,11 +295,16 @@ async def speak(kind: Any, url: str, room: str, count: int, secs: float):
     )
 
 
-async def _utterance(one: Any) -> None:
+async def _utterance(one: Any) -> float:
+    """Says one; how long its first audio took, in ms."""
     one.begin()
     for frame in _frames(UTTERANCE_S):
         await one.push(frame)
     one.end()
+    size = round(UTTERANCE_S * RATE_HZ) * 2
+    # All of it: the next one must find the way free.
+    said = await _ask(one.room, lambda said: said["bytes"] >= size)
+    return said["first_ms"][0]
 
 
 async def _interrupt(one: Any) -> float:
@@ -332,6 +336,9 @@ async def _ask(room: rtc.Room, enough: Any) -> dict[str, Any]:
             )
         )
         if enough(said):
+            await room.local_participant.perform_rpc(
+                destination_identity=AVATAR, method=FORGET, payload=""
+            )
             return said
         await asyncio.sleep(0.01)
     raise TimeoutError("the avatar heard nothing")
