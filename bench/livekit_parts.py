@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import uvloop
-from livekit import api, rtc
+from livekit import api, rtc  # pylint: disable=no-name-in-module
 
 # Last, since this folder has a livekit.py of its own (python -P).
 sys.path.append(str(Path(__file__).resolve().parent))
@@ -173,6 +173,11 @@ async def be_avatar(
 class Ours:
     """The transport of tavus_python, without Tavus."""
 
+    def __init__(self, room: rtc.Room, voice: Voice) -> None:
+        self.room = room
+        self._voice = voice
+        self._count = 0
+
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, url: str, room: str) -> AsyncIterator["Ours"]:
@@ -186,12 +191,10 @@ class Ours:
         transport.voice.open()
         stage.began(Conversation("bench"))
         await asyncio.wait_for(there.wait(), WAIT_S)
-        self = cls()
-        self.room = stage._room  # type: ignore[attr-defined]  # pylint: disable=protected-access
-        self._voice = transport.voice
-        self._count = 0
+        # pylint: disable-next=protected-access
+        mine = stage._room  # type: ignore[attr-defined]
         try:
-            yield self
+            yield cls(mine, transport.voice)
         finally:
             stage.close()
             await transport.close(5.0)
@@ -213,25 +216,28 @@ class Ours:
 class Peer:
     """livekit-agents' own output for avatars."""
 
+    def __init__(self, room: rtc.Room, output: Any) -> None:
+        self.room = room
+        self._output = output
+
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, url: str, room: str) -> AsyncIterator["Peer"]:
         from livekit.agents.voice.avatar import DataStreamAudioOutput
 
-        self = cls()
-        self.room = rtc.Room()
-        await self.room.connect(url, token("agent", room, "agent"))
+        mine = rtc.Room()
+        await mine.connect(url, token("agent", room, "agent"))
         print("open", flush=True)
-        self._output = DataStreamAudioOutput(
-            self.room,
+        output = DataStreamAudioOutput(
+            mine,
             destination_identity=AVATAR,
             sample_rate=RATE_HZ,
             wait_remote_track=rtc.TrackKind.KIND_VIDEO,
         )
         try:
-            yield self
+            yield cls(mine, output)
         finally:
-            await self.room.disconnect()
+            await mine.disconnect()
 
     def begin(self) -> None:
         """It begins by itself."""
