@@ -92,9 +92,11 @@ async def test_what_is_said_comes_back_out_of_the_face(
 
 
 async def test_interrupt_silences_the_face(
-    example: LiveKitExample, sentence: Path
+    example: LiveKitExample, tmp_path: Path
 ) -> None:
-    async with speaking(await example.ready(), sentence) as tab:
+    # Long, so that a slow machine is not too late to interrupt it.
+    wav = save(tmp_path / "long.wav", silence(1), speech(12), silence(15))
+    async with speaking(await example.ready(), wav) as tab:
         await live(tab)
         await tab.hears("The face speaks")
         before = await tab.received()

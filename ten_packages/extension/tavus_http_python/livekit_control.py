@@ -97,9 +97,9 @@ class LiveKitControl:
         Raises:
             Unavailable: They may still be in.
         """
-        await self._ask(
-            self._room.delete_room(api.DeleteRoomRequest(room=room_name))
-        )
+        # pylint: disable-next=no-member  # protobuf makes it
+        request = api.DeleteRoomRequest(room=room_name)
+        await self._ask(self._room.delete_room(request))
 
     async def close(self) -> None:
         """Closes the connections."""
