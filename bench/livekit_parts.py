@@ -44,8 +44,9 @@ from ten_packages.extension.tavus_python.transports import (
     Picture,
     transport_of,
 )
-from ten_packages.extension.tavus_python.transports.voice import (
+from ten_packages.extension.tavus_python.transports.voice import (  # noqa: E402
     Pcm,
+    Voice,
 )
 
 AVATAR = "tavus-avatar-agent"
