@@ -44,7 +44,7 @@ from ten_packages.extension.tavus_python.transports import (
     Picture,
     transport_of,
 )
-from ten_packages.extension.tavus_python.transports.voice import (  # noqa: E402
+from ten_packages.extension.tavus_python.transports.voice import (
     Pcm,
     Voice,
 )
