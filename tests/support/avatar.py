@@ -214,7 +214,8 @@ class Avatar:
         try:
             await self.until(lambda: line.audio or line.complete, 60)
             await self.call("lk.playback_started")
-            while line.unplayed_s or not line.complete:
+            # wait_for of Python 3.11 swallows a cancellation now and then.
+            while not line.cleared and (line.unplayed_s or not line.complete):
                 await self.until(lambda: line.unplayed_s or line.complete, 60)
                 await self._utter(line, min(0.1, line.unplayed_s))
             if self._audio is not None:

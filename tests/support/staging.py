@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,6 @@ class Staged:
         **properties: Any,
     ) -> None:
         self.room = f"room-{secrets.token_hex(4)}"
-        self.journal_dir = journal_dir
         self.simulator = Simulator()
         self.client = _Tavus(self.simulator, casting)
         self.config = config_of(
@@ -149,10 +147,6 @@ class Staged:
         await self.keeper.close()
         await self.client.finish()
         assert self.simulator.active == []
-        end = time.monotonic() + WAIT_S
-        while list(self.journal_dir.iterdir()):  # removed on a thread
-            assert time.monotonic() < end
-            await asyncio.sleep(0.01)
 
     @property
     def voice(self) -> Voice:
