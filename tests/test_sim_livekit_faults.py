@@ -190,7 +190,7 @@ async def test_it_comes_back_when_the_server_restarts(
         await agent.utter(tone(440, 0.3, RATE_HZ))
         await agent.until_played()
         own.server.restart()
-        await agent.until(lambda: agent.room.isconnected())
+        await agent.until(agent.room.isconnected)
         await own.until(conversation_id, state="visible")
         await agent.utter(tone(440, 0.3, RATE_HZ))
         await agent.until_played(2)

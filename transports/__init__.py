@@ -146,14 +146,16 @@ class Transport:
         self._stage = Stage()
         self._leaving: set[asyncio.Task[None]] = set()
 
+    # pylint: disable-next=unused-argument
     def stage(self, tell: Tell) -> Stage:
         """A stage for one conversation.
 
         Args:
-            tell: Called with what happens; never blocks, never raises.
+            _tell: Called with what happens; never blocks, never raises.
         """
         return self._stage
 
+    # pylint: disable-next=unused-argument
     def is_avatar(self, user_id: str) -> bool:
         """Whether that is no user, but the face itself."""
         return False

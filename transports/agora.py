@@ -43,10 +43,10 @@ class AgoraTransport(Transport):
     def __init__(self, config: TavusConfig, log: logging.Logger) -> None:
         super().__init__(log)
         self.config = config
-        self.voice = self.words = Voice(log)
+        self.voice = self._voice = Voice(log)
 
     def stage(self, tell: Tell) -> Stage:
-        return AgoraStage(self, tell)
+        return AgoraStage(self, self._voice, tell)
 
     def is_avatar(self, user_id: str) -> bool:
         return user_id == self.config.agora_avatar_uid
@@ -73,8 +73,11 @@ class AgoraTransport(Transport):
 class AgoraStage(Stage):
     """One session, and the socket over which it is told what to say."""
 
-    def __init__(self, transport: AgoraTransport, tell: Tell) -> None:
+    def __init__(
+        self, transport: AgoraTransport, voice: Voice, tell: Tell
+    ) -> None:
         self._transport = transport
+        self._voice = voice
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -105,7 +108,7 @@ class AgoraStage(Stage):
         socket = AgoraSocket(
             session,
             hello,
-            transport.words,
+            self._voice,
             self._say,
             transport.log,
             connect_timeout_s=transport.config.connect_timeout_s,

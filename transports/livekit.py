@@ -60,10 +60,10 @@ class LiveKitTransport(Transport):
         super().__init__(log)
         self.config = config
         self.show = show
-        self.voice: Voice = Voice(log)
+        self.voice = self._voice = Voice(log)
 
     def stage(self, tell: Tell) -> Stage:
-        return LiveKitStage(self, tell)
+        return LiveKitStage(self, self._voice, tell)
 
     def is_avatar(self, user_id: str) -> bool:
         return user_id == AVATAR_IDENTITY
@@ -72,7 +72,9 @@ class LiveKitTransport(Transport):
 class LiveKitStage(Stage):
     """One conversation's participant, and the avatar it speaks through."""
 
-    def __init__(self, transport: LiveKitTransport, tell: Tell) -> None:
+    def __init__(
+        self, transport: LiveKitTransport, voice: Voice, tell: Tell
+    ) -> None:
         self._transport = transport
         self._config = transport.config
         self._log = transport.log
@@ -87,9 +89,7 @@ class LiveKitStage(Stage):
         self._video_by: float | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._speaking: asyncio.Task[None] | None = None
-        self._speaker = Speaker(
-            self._room, transport.voice, self._say, self._log
-        )
+        self._speaker = Speaker(self._room, voice, self._say, self._log)
         self._bridge = (
             Bridge(transport.show, self._log)
             if self._config.media_bridge
@@ -251,10 +251,8 @@ class LiveKitStage(Stage):
         else:
             self._fail("avatar_gone", "the avatar has left the room", gone=True)
 
-    def _lost(self, reason: Any) -> None:
-        name = str(reason)
-        if isinstance(reason, int):
-            name = rtc.DisconnectReason.Name(reason)
+    def _lost(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        name = rtc.DisconnectReason.Name(reason)
         error = TavusNetworkError(
             f"the connection to the LiveKit room is lost ({name})",
             sent=False,

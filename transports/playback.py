@@ -125,9 +125,9 @@ class Playback:
     def _cut_off(self, now: float, position_s: float) -> list[Finished]:
         """What was cut, all of it; the position is the first one's."""
         over: list[Finished] = []
-        while self._given and self._given[0].cut_at is not None:
+        while self._given and (cut_at := self._given[0].cut_at) is not None:
             given = self._given.popleft()
-            interrupt_ms = round((now - given.cut_at) * 1000, 1)
+            interrupt_ms = round((now - cut_at) * 1000, 1)
             over.append(
                 Finished(
                     given.utterance,

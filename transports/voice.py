@@ -25,6 +25,9 @@ from ..waiting import changed_or_due
 _HELD_S = 60.0
 # Taken at once, so that a burst costs few writes and a cut waits for none.
 _TAKEN_S = 0.25
+# Of an utterance's beginning less is taken: it fits into one packet, and is
+# there while the rest of a burst is still under way.
+_FIRST_S = 0.02
 # Without a tts_audio_end, an utterance ends after so much silence.
 _SILENCE_S = 1.0
 # What comes so long after the last late frame of an utterance that was cut is
@@ -56,12 +59,14 @@ class Utterance:
         turn: What its frames say of their turn; "" when nothing.
         first_at: When its first frame came.
         request_id: As ``tts_audio_start`` said; None without one.
+        begun: Whether some of it has been taken.
     """
 
     utterance_id: str
     turn: str
     first_at: float
     request_id: str | None
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +232,10 @@ class Voice:
     def _joined(self, first: Speech) -> Speech:
         """A frame, and those that follow it seamlessly."""
         parts, pcm = [first.pcm.data], first.pcm
+        most_s = _TAKEN_S if first.utterance.begun else _FIRST_S
+        first.utterance.begun = True
         taken_s = pcm.duration_s
-        while self._items and not pcm.planar and taken_s < _TAKEN_S:
+        while self._items and not pcm.planar and taken_s < most_s:
             item = self._items[0]
             if (
                 not isinstance(item, Speech)

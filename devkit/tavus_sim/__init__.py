@@ -10,8 +10,9 @@
 
 from .faults import Fault
 from .messages import Refusal, SimReply, SimRequest
-from .server import SimServer, ThreadedSim
+from .server import SimServer
 from .simulator import Simulator
+from .threaded import ThreadedSim
 from .worker import AvatarVideo
 
 __all__ = [

@@ -86,6 +86,7 @@ class _Receiver(DataStreamAudioReceiver):
     def _register_clear_buffer_rpc(
         cls, room: rtc.Room, *, caller_identity: str, handler: Any
     ) -> None:
+        del caller_identity  # the handler checks it
         room.local_participant.register_rpc_method("lk.clear_buffer", handler)
 
     def notify_playback_started(self) -> None:
@@ -125,6 +126,8 @@ class Avatar:
         self._users: int | None = None
         self._last: dict[str, Any] = {}
         self._task = asyncio.create_task(self._live(), name=self._id)
+        # Here, for a task that is cancelled at once does not even begin.
+        self._task.add_done_callback(lambda _: self.tell(**self._last))
 
     def tell(self, event: str, **facts: Any) -> None:
         """Report something."""
@@ -159,14 +162,14 @@ class Avatar:
             await self._perform()
         except asyncio.CancelledError:
             pass
-        except Exception as exc:  # whatever it is, the others go on
+        except Exception as exc:  # pylint: disable=broad-exception-caught
+            # Whatever it is, the others go on.
             token = self._command["token"]
             detail = f"{type(exc).__name__}: {exc}".replace(token, "***")
             self._last = self._last or {"event": "failed", "detail": detail}
         self._room.off("disconnected", self._disconnected)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._room.disconnect(), _LEAVE_TIMEOUT_S)
-        self.tell(**self._last)
 
     async def _join(self) -> None:
         command, room = self._command, self._room

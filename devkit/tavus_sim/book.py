@@ -46,7 +46,7 @@ class ConversationBook:
         self._replica_join_s = replica_join_s
         self._on_event = on_event
         # Called when a conversation in a LiveKit room begins and ends.
-        self.on_avatar: Callable[[Conversation], None] | None = None
+        self.on_avatar: Callable[[Conversation], None] = lambda _: None
         # Entries go stale when a conversation's state changes; they are
         # recognised when they come up, and cost nothing until then.
         self._timers: list[tuple[float, int, Conversation]] = []
@@ -94,7 +94,7 @@ class ConversationBook:
         else:
             self.active[conversation_id] = conversation
             self._arm(conversation)
-            if livekit and self.on_avatar:
+            if livekit:
                 self.on_avatar(conversation)
         return conversation
 
@@ -140,7 +140,7 @@ class ConversationBook:
         conversation.status = status
         conversation.ended_at = now
         conversation.ended_by = ended_by or reason
-        if conversation.livekit and self.on_avatar:
+        if conversation.livekit:
             self.on_avatar(conversation)
         ids = {
             "replica_id": conversation.replica_id,

@@ -105,7 +105,7 @@ class Heard:
         """The audio as a WAV file; utterances follow each other directly."""
         rate_hz, channels = self._format
         file = io.BytesIO()
-        with wave.open(file, "wb") as out:
+        with wave.Wave_write(file) as out:
             out.setnchannels(channels)
             out.setsampwidth(_SAMPLE_BYTES)
             out.setframerate(rate_hz)

@@ -61,16 +61,20 @@ class Interactions:
         problem = problem_of(message, conversation_id)
         if not problem and not replica_joined:
             problem = "the replica has not joined yet"
-        self.count += 1
-        self.kept.append(
-            {"received_at": received_at, "problem": problem, "message": message}
-        )
+        self.keep(message, received_at, problem)
         properties = {} if problem else message.get("properties") or {}
         wish = properties.get("inference_id")
         return {
             "problem": problem,
             "inference_id": wish and normalized_inference_id(wish),
         }
+
+    def keep(self, message: Any, received_at: str, problem: str | None) -> None:
+        """Keep a message that has been checked."""
+        self.count += 1
+        self.kept.append(
+            {"received_at": received_at, "problem": problem, "message": message}
+        )
 
 
 def problem_of(message: Any, conversation_id: str) -> str | None:
@@ -80,6 +84,19 @@ def problem_of(message: Any, conversation_id: str) -> str | None:
     except _Problem as problem:
         return str(problem)
     return None
+
+
+def livekit_problem_of(message: Any) -> str | None:
+    """The same for a LiveKit room, where only emotions are taken
+    (livekit-plugins-tavus 1.8.9, ``avatar.py``)."""
+    match message:
+        case {
+            "message_type": "conversation",
+            "event_type": "conversation.set_emotion",
+            "properties": {"emotion": str()},
+        }:
+            return None
+    return "in a LiveKit room only conversation.set_emotion is taken"
 
 
 def normalized_inference_id(wish: str) -> str:
@@ -129,8 +146,6 @@ def _check_message(message: Any, conversation_id: str) -> None:
             | "conversation.append_llm_context"
         ):
             _text(properties, "context", may_be_empty=True)
-        case "conversation.set_emotion":
-            _text(properties, "emotion")
         case "conversation.sensitivity":
             _check_sensitivity(properties)
         case "conversation.tool_result":

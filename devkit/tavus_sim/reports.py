@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .faults import Fault, FaultBox
 from .heard import Heard
+from .interactions import livekit_problem_of
 from .messages import iso
 
 if TYPE_CHECKING:
@@ -74,26 +75,32 @@ class AvatarReports:
         faults: FaultBox,
         now: Callable[[], float],
     ) -> None:
-        # Called when an avatar is wanted, and when it is not any more: the
-        # conversation's status says which. Nobody comes without it.
-        self.send: Callable[[Conversation], None] | None = None
+        self._send: Callable[[Conversation], None] | None = None
         self._book = book
         self._faults = faults
         self._now = now
         book.on_avatar = self._wanted
 
+    def serve(self, send: "Callable[[Conversation], None] | None") -> None:
+        """From now on real avatars come, or none.
+
+        Args:
+            send: called when an avatar is wanted, and when it is not any
+                more: the conversation's status says which.
+        """
+        self._send = send
+
     def _wanted(self, conversation: "Conversation") -> None:
-        if self.send is None:
-            return
-        if conversation.status == "active":
+        if self._send and conversation.status == "active":
             conversation.avatar = avatar = AvatarRecord()
             avatar.fault = fault = self._faults.take("avatar")
             if fault:
                 avatar.note(f"fault: {fault.kind}", self._now())
                 if fault.kind == "avatar_absent":
                     avatar.state = "absent"
-        if conversation.avatar and conversation.avatar.state != "absent":
-            self.send(conversation)
+        avatar = conversation.avatar
+        if self._send and avatar and avatar.state != "absent":
+            self._send(conversation)
 
     def take(
         self,
@@ -120,15 +127,8 @@ class AvatarReports:
             case {"event": "users", "count": count}:
                 self._users(conversation, count, now)
             case {"event": "app_message", "message": message}:
-                if isinstance(message, dict):
-                    # In a LiveKit room no message names its conversation.
-                    its = {"conversation_id": conversation.conversation_id}
-                    message = {**its, **message}
-                conversation.interactions.add(
-                    conversation.conversation_id,
-                    message,
-                    iso(now),
-                    replica_joined=True,
+                conversation.interactions.keep(
+                    message, iso(now), livekit_problem_of(message)
                 )
             case {"event": "left", "reason": reason}:
                 avatar.state = "left"

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ class AvatarWorker:
         self._simulator = simulator
         self._video = video
         self._present: dict[str, Conversation] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._closing = False
@@ -163,8 +164,8 @@ class AvatarWorker:
                 "-m",
                 "tavus_sim.avatar",
                 str(self._video),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdin=PIPE,
+                stdout=PIPE,
                 env={**os.environ, "PYTHONPATH": path},
                 limit=_LONGEST_LINE,
             )

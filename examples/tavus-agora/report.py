@@ -39,7 +39,7 @@ def write_melody(file: Path) -> None:
             for at in range(count)
         ),
     )
-    with wave.open(str(file), "wb") as wav:
+    with wave.Wave_write(str(file)) as wav:
         wav.setparams((1, 2, _RATE_HZ, 0, "NONE", ""))
         wav.writeframes(samples.tobytes())
 
@@ -105,7 +105,7 @@ def _get(url: str) -> bytes:
 
 
 def _read(file: Path) -> tuple[bytes, int]:
-    with wave.open(str(file)) as wav:
+    with wave.Wave_read(str(file)) as wav:
         return wav.readframes(wav.getnframes()), wav.getframerate()
 
 

@@ -18,10 +18,9 @@ import numpy as np
 from livekit import rtc
 from livekit.agents.voice.avatar import DataStreamAudioOutput
 from livekit.agents.voice.io import PlaybackFinishedEvent
+from support.livekit import WAIT_S, LiveKitServer, Peer
+from support.sounds import Pcm
 from tavus_sim import AvatarVideo, SimRequest, Simulator, ThreadedSim
-
-from .livekit import WAIT_S, LiveKitServer, Peer
-from .sounds import Pcm
 
 AVATAR = "tavus-avatar-agent"
 RATE_HZ = 24_000
@@ -156,6 +155,10 @@ class Agent(Peer):
         self.starts = 0
         self.finished: list[PlaybackFinishedEvent] = []
         self._output: DataStreamAudioOutput | None = None
+
+    async def __aenter__(self) -> "Agent":
+        await super().__aenter__()
+        return self
 
     @property
     def output(self) -> DataStreamAudioOutput:

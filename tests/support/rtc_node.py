@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,8 @@ class RtcRun:
             tuple[AsyncTenEnvTester, asyncio.AbstractEventLoop]
         ] = self.loop.create_future()
         self._tester = _Tester(self)
+        # Its own: the loop's has too few threads for ten of them at once.
+        self._thread = ThreadPoolExecutor(max_workers=1)
         self._run: asyncio.Future[Any] | None = None
         where: dict[str, Any] = {}
         if server is not None:
@@ -112,7 +115,7 @@ class RtcRun:
         )
 
     async def __aenter__(self) -> RtcRun:
-        self._run = asyncio.ensure_future(asyncio.to_thread(self._tester.run))
+        self._run = self.loop.run_in_executor(self._thread, self._tester.run)
         await asyncio.wait_for(asyncio.shield(self._started), WAIT_S)
         return self
 
@@ -128,6 +131,7 @@ class RtcRun:
         begun = self.loop.time()
         loop.call_soon_threadsafe(ten_env.stop_test)
         error = await asyncio.wait_for(run, WAIT_S)
+        self._thread.shutdown()
         assert error is None, error
         return self.loop.time() - begun
 

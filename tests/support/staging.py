@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,7 @@ class _Tavus(DirectClient):
         self.news = asyncio.Event()
         self._moves: set[asyncio.Task[None]] = set()
 
-    async def create_conversation(
-        self, body: Mapping[str, Any]
-    ) -> Conversation:
+    async def create_conversation(self, body: dict[str, Any]) -> Conversation:
         made = await super().create_conversation(body)
         told = body["properties"]
         self._count += 1
