@@ -102,12 +102,35 @@ class Creator:
             TavusError: There is no conversation; if one should appear
                 later, the reaper ends it.
         """
+        asked: list[Entry] = []
+        try:
+            return await self._create(
+                options, still_wanted, unresolved, additions, asked
+            )
+        except TavusError:
+            raise
+        except Exception:
+            # A mistake of ours must not leave running what it has made.
+            for entry in asked[-1:]:
+                self._reaper.end(entry)
+            raise
+
+    async def _create(
+        self,
+        options: StartOptions,
+        still_wanted: Callable[[], bool],
+        unresolved: Callable[[asyncio.Task[bool]], None],
+        additions: Mapping[str, Any] | None,
+        asked: list[Entry],
+    ) -> tuple[Entry, Conversation]:
+        """As ``create``; ``asked`` gets the entry of each request."""
         persona_id = await self.personas.ensure()
         slot_freed = False
         posts = 0
         while True:
             posts += 1
             entry = await self._intent()
+            asked.append(entry)
             body = self._body(entry, options, persona_id)
             if additions:
                 body = merged(body, additions)

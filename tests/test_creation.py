@@ -7,6 +7,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.keeping import Kept, new_simulator
@@ -208,3 +209,26 @@ async def _die(kept: Kept) -> None:
     kept.simulator.add_fault("end", "drop_before")
     await kept.keeper.close()
     kept.simulator.clear_faults()
+
+
+def test_a_mistake_of_ours_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        create = kept.client.create_conversation
+
+        async def mistaken(body: dict[str, Any]) -> Any:
+            await create(body)
+            raise KeyError("a mistake")
+
+        monkeypatch.setattr(kept.client, "create_conversation", mistaken)
+        with pytest.raises(TavusError, match="internal error"):
+            await kept.keeper.start(StartOptions())
+        await asyncio.sleep(90)
+        assert simulator.ledger()["created"] == 1
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
