@@ -53,12 +53,9 @@ def properties(
 async def cast(scene: Scene, sim: ThreadedSim, **how: Any) -> Avatar:
     """Sends in the avatar of the conversation that was created."""
     made = await scene.message("tavus_conversation_created")
-    told = sim.simulator.conversation(made["conversation_id"]).request
-    avatar = Avatar(
-        told["properties"]["livekit_ws_url"],
-        told["properties"]["livekit_room_token"],
-        **how,
-    )
+    room = sim.simulator.conversation(made["conversation_id"]).livekit
+    assert room is not None
+    avatar = Avatar(room.url, room.token, **how)
     avatar.come()
     return avatar
 

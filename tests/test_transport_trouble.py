@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from livekit import api
 from support.avatar import Avatar
-from support.livekit import LiveKitServer, Peer
+from support.livekit import LiveKitServer
+from support.livekit_peer import Peer
 from support.sounds import tone
 from support.staging import Staged
 from ten_packages.extension.tavus_python.config import StartOptions
@@ -23,6 +24,7 @@ from ten_packages.extension.tavus_python.errors import (
     TavusError,
 )
 from ten_packages.extension.tavus_python.transports import playback, voice
+from ten_packages.extension.tavus_python.transports.livekit import FAREWELLS
 
 pytest_plugins = ["support.livekit_fixtures"]
 
@@ -219,6 +221,21 @@ async def test_a_stop_while_the_avatar_is_there(
         await stops(staged, livekit_server)
 
 
+async def test_a_stop_does_not_wait_for_a_room_that_is_slow_to_enter(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path, stop_timeout_ms=251) as staged:
+        staged.keeper.user_joined("u1")
+        await asyncio.sleep(0.002)
+        await staged.keeper.close()
+        # It is entered, and left, all the same: to cancel it is to kill the
+        # process some seconds later.
+        await asyncio.wait(FAREWELLS)
+        assert staged.simulator.ledger()["created"] == 0
+        async with Peer(livekit_server, staged.room) as peer:
+            await peer.until(lambda: "tavus-python" not in peer.others)
+
+
 async def stops(staged: Staged, server: LiveKitServer) -> None:
     """Stops it, in its time, and with nothing left anywhere."""
     began = time.monotonic()
@@ -275,7 +292,7 @@ async def test_no_secret_reaches_a_log(
             staged.logged.append(staged.config.to_str())
             staged.keeper.user_joined("u1")
             await staged.heard("livekit.avatar_joined")
-            token = staged.asked[0]["properties"]["livekit_room_token"]
+            (token,) = staged.tokens
     said = "\n".join([*staged.logged, caplog.text])
     said += json.dumps([str(event) for event in staged.events], default=str)
     assert token not in said

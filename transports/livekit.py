@@ -37,6 +37,8 @@ from .voice import Voice
 _WATCH_EVERY_S = 0.5
 # Leaving a room whose server does not answer.
 _LEAVE_S = 2.0
+# Those who are leaving, also when nobody waits for them any more.
+FAREWELLS: set[asyncio.Task[None]] = set()
 _AVATAR_EVENTS = (
     "participant_connected",
     "participant_active",
@@ -149,9 +151,7 @@ class LiveKitStage(Stage):
         self._transport.leave(self._leave())
 
     async def _joined(self, joining: asyncio.Task[None]) -> None:
-        """Waits until we are in the room. Never cancelled: the SDK would be
-        in it all the same, with nobody to take it out.
-        """
+        """Waits until we are in the room; see ``_disconnect``, too."""
         closing = asyncio.create_task(self._closed.wait())
         try:
             await asyncio.wait(
@@ -178,8 +178,21 @@ class LiveKitStage(Stage):
         if self._bridge is not None:
             await self._bridge.close()
         if self._joining is not None:
-            await asyncio.gather(self._joining, return_exceptions=True)
+            farewell = asyncio.create_task(self._disconnect(self._joining))
+            FAREWELLS.add(farewell)
+            farewell.add_done_callback(FAREWELLS.discard)
+            await asyncio.shield(farewell)
+
+    async def _disconnect(self, joining: asyncio.Task[None]) -> None:
+        # Never cancelled: where nobody takes a room that it has entered, the
+        # SDK panics, and ends the process.
+        await asyncio.wait([joining])
+        if joining.cancelled() or joining.exception() is not None:
+            return
+        try:
             await asyncio.wait_for(self._room.disconnect(), _LEAVE_S)
+        except asyncio.TimeoutError:
+            self._log.warning("the LiveKit server does not see us off")
 
     # The avatar.
 

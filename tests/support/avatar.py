@@ -22,7 +22,7 @@ import jwt
 import numpy as np
 from livekit import rtc
 
-from .livekit import WAIT_S
+from .livekit_peer import WAIT_S
 from .sounds import Pcm
 
 RATE_HZ = 24_000

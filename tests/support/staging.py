@@ -18,7 +18,8 @@ import numpy as np
 from support.avatar import Avatar
 from support.direct import DirectClient
 from support.keeping import config_of
-from support.livekit import WAIT_S, LiveKitServer
+from support.livekit import LiveKitServer
+from support.livekit_peer import WAIT_S
 from support.sounds import Pcm as Samples
 from tavus_sim import Simulator
 from ten_packages.extension.tavus_python.events import (
@@ -37,6 +38,7 @@ from ten_packages.extension.tavus_python.transports import (
     Sound,
     transport_of,
 )
+from ten_packages.extension.tavus_python.transports.livekit import FAREWELLS
 from ten_packages.extension.tavus_python.transports.voice import Pcm, Voice
 
 # Makes the avatar of the n-th conversation; None: it never comes.
@@ -146,6 +148,8 @@ class Staged:
     async def __aexit__(self, *_: object) -> None:
         await self.keeper.close()
         await self.client.finish()
+        if FAREWELLS:
+            await asyncio.wait(FAREWELLS)
         assert self.simulator.active == []
 
     @property
@@ -163,6 +167,14 @@ class Staged:
         return [
             self.simulator.conversation(one).request for one in self.client.cast
         ]
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens that Tavus was given for its avatars, oldest first."""
+        rooms = [
+            self.simulator.conversation(one).livekit for one in self.client.cast
+        ]
+        return [room.token for room in rooms if room is not None]
 
     async def avatar(self, count: int = 1) -> Avatar:
         """Waits for the n-th avatar to be in the room."""
