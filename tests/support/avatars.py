@@ -18,7 +18,8 @@ import numpy as np
 from livekit import rtc
 from livekit.agents.voice.avatar import DataStreamAudioOutput
 from livekit.agents.voice.io import PlaybackFinishedEvent
-from support.livekit import WAIT_S, LiveKitServer, Peer
+from support.livekit import LiveKitServer, Peer
+from support.livekit_peer import WAIT_S
 from support.sounds import Pcm
 from tavus_sim import AvatarVideo, SimRequest, Simulator, ThreadedSim
 
