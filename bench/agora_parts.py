@@ -25,7 +25,7 @@ from typing import Any
 
 import aiohttp
 import uvloop
-import websockets
+import websockets  # pyright: ignore[reportMissingImports] # .venv-bench
 from aiohttp import web
 
 # Before the package, which it puts on the path.

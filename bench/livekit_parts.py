@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import uvloop
@@ -60,7 +60,9 @@ BLOCKS, BLOCK = 16, 64
 WAIT_S = 30.0
 
 
-def token(identity: str, room: str, kind: str = "standard") -> str:
+def token(
+    identity: str, room: str, kind: Literal["standard", "agent"] = "standard"
+) -> str:
     """For the server of bin/livekit-server."""
     grants = api.VideoGrants(room_join=True, room=room)
     made = api.AccessToken("devkey", "secret-of-a-server-on-loopback-only")

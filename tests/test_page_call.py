@@ -130,6 +130,7 @@ async def test_a_reload_keeps_the_call(app: App, browser: Browser) -> None:
         await tab.sees("live")
         frame = tab.page.locator("iframe")
         room = app.simulator.conversation(conversation_id).url
+        assert room
         await expect(frame).to_have_attribute("src", re.compile(room))
         assert conversation_id in app.simulator.active
         await tab.part("leave").click()
