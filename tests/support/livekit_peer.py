@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 WAIT_S = 30.0
 RATE_HZ = 16_000
-NEWS_BYTES = RATE_HZ // 10 * 2
 
 
 @dataclass
@@ -166,6 +165,8 @@ class Peer:
         step = source.sample_rate // 10
         for start in range(0, pcm.size, step):
             part = pcm[start : start + step]
+            # Waiting in capture_frame would cost every event of every room.
+            await asyncio.sleep(source.queued_duration - 0.1)
             await source.capture_frame(
                 rtc.AudioFrame(part.tobytes(), source.sample_rate, 1, part.size)
             )
@@ -234,15 +235,18 @@ class Peer:
 
     async def _listen(self, track: rtc.Track, identity: str) -> None:
         heard = self.heard.setdefault(identity, Heard())
+        # The SDK shows every frame of a process to every stream in it.
         stream = rtc.AudioStream(
-            track, sample_rate=RATE_HZ, num_channels=1, capacity=1000
+            track,
+            sample_rate=RATE_HZ,
+            num_channels=1,
+            frame_size_ms=100,
+            capacity=1000,
         )
         try:
             async for event in stream:
                 heard.buffer += event.frame.data
-                # Looking at all of it each time is much work.
-                if len(heard.buffer) % NEWS_BYTES == 0:
-                    self._tell()
+                self._tell()
         finally:
             await stream.aclose()
 

@@ -52,3 +52,15 @@ def frequency_hz(pcm: Pcm, sample_rate: int = 16_000) -> float:
         return 0.0
     spectrum = np.abs(np.fft.rfft(part * np.hanning(part.size)))
     return float(np.argmax(spectrum) * sample_rate / part.size)
+
+
+def which_of(
+    frequencies_hz: list[int], pcm: Pcm, sample_rate: int = 16_000
+) -> int:
+    """The strongest of some frequencies, however torn the sound is."""
+    size = sample_rate // 10
+    parts = pcm[: pcm.size // size * size].reshape(-1, size) * np.hanning(size)
+    times = np.arange(size) / sample_rate
+    waves = np.exp(-2j * np.pi * np.outer(times, frequencies_hz))
+    strengths = np.abs(parts @ waves).sum(axis=0)
+    return frequencies_hz[int(np.argmax(strengths))]
