@@ -78,7 +78,8 @@ def _measure(face: str, part: str, *arguments: str) -> dict[str, float]:
                 said = process.stdout.read()
             finally:
                 avatar.kill()
-    if process.returncode:
+    # The SDK's threads can panic when the interpreter goes, after all is said.
+    if not said:
         raise RuntimeError(f"{part} failed, see above")
     return json.loads(said)
 
