@@ -208,6 +208,7 @@ class Ours:
 
     async def push(self, data: bytes) -> None:
         self._voice.push(Pcm(data, RATE_HZ))
+        await asyncio.sleep(0)  # each frame is a task of its own in TEN
 
     def end(self) -> None:
         self._voice.end("")

@@ -170,11 +170,11 @@ def test_a_long_burst_is_taken_in_pieces(said: Voice) -> None:
         said.push(frame(1))
     pieces = list(iter(said.take, None))
     assert [len(p.pcm.data) for p in pieces if isinstance(p, Speech)] == [
-        640,
+        320,
         8000,
         8000,
         8000,
-        7360,
+        7680,
     ]
 
 

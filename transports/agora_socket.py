@@ -300,10 +300,10 @@ class AgoraSocket:
 
 
 async def _close(ws: Socket) -> None:
+    connection = ws.get_extra_info("socket")
     with contextlib.suppress(*_TROUBLE, RuntimeError):
         await asyncio.wait_for(ws.close(), _GOODBYE_S)
     # Else one that nobody reads stays until its last byte is read.
-    connection = ws.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

@@ -25,9 +25,10 @@ from ..waiting import changed_or_due
 _HELD_S = 60.0
 # Taken at once, so that a burst costs few writes and a cut waits for none.
 _TAKEN_S = 0.25
-# Of an utterance's beginning less is taken: it fits into one packet, and is
-# there while the rest of a burst is still under way.
-_FIRST_S = 0.02
+# Less than that waits a moment for what follows: a write costs more than so
+# little audio is worth. Not the first frame of an utterance, which goes alone
+# and is there while the rest of a burst is under way.
+_LEAST_S = 0.02
 # Without a tts_audio_end, an utterance ends after so much silence.
 _SILENCE_S = 1.0
 # What comes so long after the last late frame of an utterance that was cut is
@@ -205,11 +206,14 @@ class Voice:
     async def next(self) -> Speech | End | Cut:
         """Waits for what is to be done next."""
         while True:
-            item = self.take()
-            if item is not None:
-                return item
+            if self._is_little():
+                due = [self._last_at + _LEAST_S]
+            else:
+                item = self.take()
+                if item is not None:
+                    return item
+                due = [self._last_at + _SILENCE_S] if self._current else []
             self._news.clear()
-            due = [self._last_at + _SILENCE_S] if self._current else []
             await changed_or_due(self._news, due)
 
     def take(self) -> Speech | End | Cut | None:
@@ -229,10 +233,22 @@ class Voice:
 
     # How.
 
+    def _is_little(self) -> bool:
+        """Whether all there is, is too little, and more is to come."""
+        return bool(
+            self._held_s < _LEAST_S
+            and self._items
+            and self._cut is None
+            and self._current
+            and self._current.begun
+            and self._items[0].utterance is self._current
+            and self._clock() < self._last_at + _LEAST_S
+        )
+
     def _joined(self, first: Speech) -> Speech:
         """A frame, and those that follow it seamlessly."""
         parts, pcm = [first.pcm.data], first.pcm
-        most_s = _TAKEN_S if first.utterance.begun else _FIRST_S
+        most_s = _TAKEN_S if first.utterance.begun else 0.0
         first.utterance.begun = True
         taken_s = pcm.duration_s
         while self._items and not pcm.planar and taken_s < most_s:
