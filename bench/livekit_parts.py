@@ -55,6 +55,8 @@ RATE_HZ = 24_000
 FRAME_S = 0.01
 FRAME_BYTES = round(RATE_HZ * FRAME_S) * 2
 UTTERANCE_S = 0.5
+# A TTS makes its audio so much faster than it is spoken.
+TTS_SPEED = 10
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 BLOCKS, BLOCK = 16, 64
 WAIT_S = 30.0
@@ -208,7 +210,6 @@ class Ours:
 
     async def push(self, data: bytes) -> None:
         self._voice.push(Pcm(data, RATE_HZ))
-        await asyncio.sleep(0)  # each frame is a task of its own in TEN
 
     def end(self) -> None:
         self._voice.end("")
@@ -310,6 +311,7 @@ async def _utterance(one: Any) -> float:
     one.begin()
     for frame in _frames(UTTERANCE_S):
         await one.push(frame)
+        await asyncio.sleep(FRAME_S / TTS_SPEED)
     one.end()
     size = round(UTTERANCE_S * RATE_HZ) * 2
     # All of it: the next one must find the way free.
