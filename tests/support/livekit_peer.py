@@ -108,7 +108,13 @@ class Peer:
             "disconnected",
         ):
             room.on(event, self._tell)
-        await asyncio.wait_for(room.connect(self._url, self._token), WAIT_S)
+        connecting = asyncio.ensure_future(
+            room.connect(self._url, self._token)
+        )
+        # Not wait_for: cancelled, the SDK panics and ends the process.
+        await asyncio.wait({connecting}, timeout=WAIT_S)
+        assert connecting.done(), "the LiveKit server lets nobody in"
+        connecting.result()
 
     async def leave(self) -> None:
         """Leaves the room; nothing more is heard and seen."""
