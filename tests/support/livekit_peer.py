@@ -108,9 +108,7 @@ class Peer:
             "disconnected",
         ):
             room.on(event, self._tell)
-        connecting = asyncio.ensure_future(
-            room.connect(self._url, self._token)
-        )
+        connecting = asyncio.ensure_future(room.connect(self._url, self._token))
         # Not wait_for: cancelled, the SDK panics and ends the process.
         await asyncio.wait({connecting}, timeout=WAIT_S)
         assert connecting.done(), "the LiveKit server lets nobody in"
