@@ -25,6 +25,7 @@ from ten_packages.extension.tavus_python.errors import (
 SECRET = "tavus-key-that-nobody-may-see"
 KINDS = {
     "auth",
+    "avatar",
     "credits",
     "concurrency",
     "not_found",

@@ -26,6 +26,8 @@ from tavus_sim import ThreadedSim
 
 pytest_plugins = ["support.livekit_fixtures"]
 
+ROOMS = 10
+
 
 def at(server: LiveKitServer) -> dict[str, str]:
     """The environment of one who has a LiveKit server."""
@@ -84,16 +86,20 @@ async def test_what_a_killed_worker_left_is_ended_by_the_next(
             LiveKitExample(tmp_path, **settings) as example,
             Browser(await example.ready()) as browser,
         ):
-            room = await join(await start(browser, user_id="me"))
-            await simulator.until(lambda: len(simulator.active) == 1, 30)
+            rooms = [
+                await join(await start(browser, user_id=f"u{number}"))
+                for number in range(ROOMS)
+            ]
+            await simulator.until(lambda: len(simulator.active) == ROOMS, 60)
             example.kill_app(signal.SIGKILL)
             await example.ended()
-            await asyncio.wait_for(room.disconnect(), WAIT_S)
-        assert simulator.ledger()["active"] == 1
+            for room in rooms:
+                await asyncio.wait_for(room.disconnect(), WAIT_S)
+        assert simulator.ledger()["active"] == ROOMS
         async with LiveKitExample(tmp_path, **settings) as example:
             await example.ready()
             await simulator.until(lambda: not simulator.active, 30)
-    assert simulator.ledger()["created"] == 1
+    assert simulator.ledger()["created"] == ROOMS
 
 
 @needs_setup
