@@ -56,6 +56,8 @@ class SpeakingFace(VideoGenerator):
             self._waiting.get_nowait()
         self._on_cleared()
 
+    # A generator's function, as the base class has it.
+    # pylint: disable-next=invalid-overridden-method
     async def __aiter__(
         self,
     ) -> AsyncGenerator[

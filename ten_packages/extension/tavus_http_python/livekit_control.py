@@ -29,6 +29,8 @@ _TIMEOUT_S = 4.0
 # For the first join: who is in the room gets new ones from the server.
 _TOKEN_LIFE_S = 600
 _CLOCK_SKEW_S = 60
+# What is generated of LiveKit's protocol, pylint does not see.
+# pylint: disable=no-member
 _USERS = (
     api.ParticipantInfo.Kind.STANDARD,
     api.ParticipantInfo.Kind.SIP,
