@@ -25,7 +25,9 @@ from typing import Any
 
 import aiohttp
 import uvloop
-import websockets  # pyright: ignore[reportMissingImports] # .venv-bench
+
+# Of .venv-bench.
+import websockets  # pyright: ignore[reportMissingImports] # pylint: disable=import-error
 from aiohttp import web
 
 # Before the package, which it puts on the path.
