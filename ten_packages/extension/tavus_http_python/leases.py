@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from .redis_store import LimiterUnavailable, answer
+from .answers import Refusal
+from .redis_store import RETRY_S, LimiterUnavailable, answer
 
 __all__ = ["Lease", "Leases"]
 
@@ -18,6 +19,8 @@ _LIFE_S = 30.0
 _RENEW_S = 10.0
 _RETRY_S = 1.0
 _STOP_TIMEOUT_S = 0.1
+# When to come back: a place is free when a conversation ends.
+_FULL_RETRY_S = 10
 
 # KEYS[1]: a sorted set, lease -> when it ends (ms of Redis's own clock).
 # ARGV: life in ms, cap, the wanted lease ("" for none), the number of leases
@@ -135,6 +138,25 @@ class Leases:
         self._held.add(wanted)
         self._unsettled += 1
         return Lease(self)
+
+    async def place(self) -> Lease:
+        """As ``reserve``, for a client, who is told why there is none.
+
+        Raises:
+            Refusal: There is no place, or Redis does not answer.
+        """
+        try:
+            lease = await self.reserve()
+        except LimiterUnavailable as error:
+            raise Refusal("limiter", str(error), RETRY_S) from error
+        if lease is None:
+            raise Refusal(
+                "full",
+                "as many conversations run as this server allows "
+                "(max_active); try again when one has ended",
+                _FULL_RETRY_S,
+            )
+        return lease
 
     def count(self, conversation_id: str) -> None:
         """A conversation runs, however it came to be.

@@ -22,10 +22,8 @@ from typing import Protocol
 from .answers import Refusal
 from .graph import GraphError
 from .leases import Lease, Leases
-from .redis_store import RETRY_S, LimiterUnavailable
 from .room_graphs import RoomGraphs, RoomTemplate
 
-_FULL_RETRY_S = 10
 _REMEMBERED = 1000
 # TEN's server kills a worker after 2 s.
 _STOP_S = 1.2
@@ -149,7 +147,7 @@ class Rooms:
         """
         if self._stopped:
             raise Refusal("stopping", "the server stops")
-        lease = await self._reserve()
+        lease = await self._leases.place()
         room = Room(f"ten-{secrets.token_urlsafe(12)}", user_id)
         started: asyncio.Future[None] = asyncio.Future()
         task = asyncio.create_task(self._live(room, lease, started))
@@ -196,20 +194,6 @@ class Rooms:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._control.close()
-
-    async def _reserve(self) -> Lease:
-        try:
-            lease = await self._leases.reserve()
-        except LimiterUnavailable as error:
-            raise Refusal("limiter", str(error), RETRY_S) from error
-        if lease is None:
-            raise Refusal(
-                "full",
-                "as many conversations run as this server allows "
-                "(max_active); try again when one has ended",
-                _FULL_RETRY_S,
-            )
-        return lease
 
     async def _live(
         self, room: Room, lease: Lease, started: asyncio.Future[None]

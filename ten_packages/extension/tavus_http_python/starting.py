@@ -20,14 +20,11 @@ from .answers import Refusal
 from .conversations import Conversations
 from .graph import Graph, GraphError
 from .leases import Lease, Leases
-from .redis_store import RETRY_S, LimiterUnavailable
 from .streams import Streams
 
 # How long a conversation that nobody waits for is kept for another client
 # that asked for it at the same time.
 _OTHERS_S = 1.0
-# When to come back: a place is free when a conversation ends.
-_FULL_RETRY_S = 10
 
 
 class Starter:
@@ -85,7 +82,7 @@ class Starter:
             Refusal: There is no place, it took too long, or the client is
                 gone.
         """
-        lease = await self._reserve()
+        lease = await self._leases.place()
         if gone.done():
             lease.give_back()
             raise Refusal("cancelled", "the client is gone")
@@ -136,20 +133,6 @@ class Starter:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-
-    async def _reserve(self) -> Lease:
-        try:
-            lease = await self._leases.reserve()
-        except LimiterUnavailable as error:
-            raise Refusal("limiter", str(error), RETRY_S) from error
-        if lease is None:
-            raise Refusal(
-                "full",
-                "as many conversations run as this server allows "
-                "(max_active); try again when one has ended",
-                _FULL_RETRY_S,
-            )
-        return lease
 
     def _settle(
         self,
