@@ -10,6 +10,8 @@ standalone layout (``.ten/app/ten_packages/extension/tavus_python``), and a
 folder that ``tman install --standalone`` has prepared.
 """
 
+import atexit
+import os
 import sys
 import threading
 from pathlib import Path
@@ -45,6 +47,27 @@ import ten_runtime  # noqa: E402
 from ten_runtime import App, TenEnv  # noqa: E402
 
 STANDIN = bool(getattr(ten_runtime, "IS_STANDIN", False))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    _sessions.append(session)
+
+
+_sessions: list[pytest.Session] = []
+
+
+@atexit.register
+def _leave_at_once() -> None:
+    """End before the interpreter does, with what the tests came to.
+
+    Threads of LiveKit's SDK may still report something, and to call into an
+    interpreter that is ending makes them panic and abort the process. What is
+    registered before all others, as this is, runs after them.
+    """
+    for session in _sessions:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(session.exitstatus))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,7 +48,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 # What an agent's job does with the plugin, without the job.
 AVATAR_SESSION = """
-import asyncio, sys
+import asyncio, os, sys
 from types import SimpleNamespace
 from livekit import rtc
 from livekit.agents import AgentSession, utils
@@ -72,11 +72,12 @@ async def main(url, livekit_url, token):
             await out.capture_frame(rtc.AudioFrame(samples, 24000, 1, 2400))
         out.flush()
         played = await asyncio.wait_for(out.wait_for_playout(), 30)
-        print(played.playback_position, played.interrupted)
+        print(played.playback_position, played.interrupted, flush=True)
         await face.aclose()
     await room.disconnect()
 
 asyncio.run(main(*sys.argv[1:4]))
+os._exit(0)  # threads of the SDK may abort an interpreter that is ending
 """
 
 
