@@ -78,8 +78,7 @@ def _measure(face: str, part: str, *arguments: str) -> dict[str, float]:
                 said = process.stdout.read()
             finally:
                 avatar.kill()
-    # The SDK's threads can panic when the interpreter goes, after all is said.
-    if not said:
+    if process.returncode or not said:
         raise RuntimeError(f"{part} failed, see above")
     return json.loads(said)
 

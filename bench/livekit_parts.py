@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import resource
 import statistics
 import struct
@@ -459,3 +460,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    # Threads of the SDK may abort an interpreter that is ending.
+    os._exit(0)
