@@ -6,14 +6,32 @@
 """examples/tavus-agora/bin/start as a person runs it."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
-from support.example import needs_setup
+import pytest
+from support.example import Example, account, needs_setup
 from support.places import ROOT
+from support.watched import WatchedSimulator
+from tavus_sim import ThreadedSim
 
 START = ROOT / "examples" / "tavus-agora" / "bin" / "start"
 WAIT_S = 110
+
+
+class AgoraExample(Example):
+    """The command, on somebody's account."""
+
+    start = START
+
+    def __init__(self, folder: Path, sim: ThreadedSim) -> None:
+        super().__init__(
+            folder,
+            **account(sim),
+            AGORA_APP_ID="0" * 32,
+            TAVUS_EXAMPLE_OUT=str(folder),
+        )
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,3 +76,34 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     done = run(tmp_path, "no-such.wav")
     assert done.returncode == 1
     assert "no-such.wav: there is no such file" in done.stderr
+
+
+@needs_setup
+@pytest.mark.timeout(120)
+async def test_what_a_killed_app_left_is_ended_by_the_next(
+    tmp_path: Path,
+) -> None:
+    simulator = WatchedSimulator()
+
+    def utterances() -> int:
+        return sum(
+            one["utterances"] for one in simulator.ledger()["conversations"]
+        )
+
+    with ThreadedSim(simulator) as sim:
+        async with AgoraExample(tmp_path, sim) as example:
+            await simulator.until(lambda: utterances() > 0, 60)
+            example.kill_app(signal.SIGKILL)
+            await example.ended()
+        (left,) = simulator.active
+        async with AgoraExample(tmp_path, sim) as example:
+            await simulator.until(
+                lambda: (
+                    simulator.ledger()["created"] == 2
+                    and left not in simulator.active
+                ),
+                60,
+            )
+        ledger = simulator.ledger()
+    assert (ledger["created"], ledger["active"]) == (2, 0)
+    assert {one["ended_by"] for one in ledger["conversations"]} == {"client"}

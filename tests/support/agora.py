@@ -6,14 +6,14 @@
 """A keeper with transport agora, and a simulator with a socket behind it."""
 
 import asyncio
-import contextlib
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from support.direct import KEY
-from tavus_sim import SimServer, Simulator
+from support.watched import WatchedSimulator
+from tavus_sim import SimServer
 from ten_packages.extension.tavus_python.config import TavusConfig
 from ten_packages.extension.tavus_python.events import Created, Ended, Event
 from ten_packages.extension.tavus_python.journal import Journal
@@ -57,11 +57,11 @@ class AgoraRun:
     def __init__(self, journal_dir: Path, **properties: Any) -> None:
         self._journal_dir = journal_dir
         self._properties = properties
-        self.simulator = Simulator(api_key=KEY)
+        self._news = asyncio.Event()
+        self.simulator = WatchedSimulator(tell=self._news.set, api_key=KEY)
         self._server = SimServer(self.simulator)
         self.events: list[Event] = []
         self.lines: list[str] = []
-        self._news = asyncio.Event()
 
     async def __aenter__(self) -> "AgoraRun":
         await self._server.start()
@@ -142,9 +142,7 @@ class AgoraRun:
         async def wait() -> Any:
             while not (what := come()):
                 self._news.clear()
-                # The simulator does not tell what comes to it.
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), 0.02)
+                await self._news.wait()
             return what
 
         return await asyncio.wait_for(wait(), WAIT_S)

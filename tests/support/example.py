@@ -111,7 +111,8 @@ class Example:
     @property
     def app(self) -> psutil.Process:
         """The TEN app."""
-        (app,) = [p for p in self.below if "main.py" in p.cmdline()]
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        (app,) = [p for p in below if "main.py" in p.cmdline()]
         return app
 
     def kill_app(self, number: signal.Signals) -> None:

@@ -15,16 +15,23 @@ from tavus_sim import SimReply, SimRequest, Simulator
 
 
 class WatchedSimulator(Simulator):
-    """Wakes those who wait when a request or a message has been handled."""
+    """Wakes those who wait when a request or a message has been handled.
 
-    def __init__(self, **options: Any) -> None:
+    Args:
+        tell: Called then, too, by the thread that handled it.
+        options: Of the simulator.
+    """
+
+    def __init__(
+        self, tell: Callable[[], None] = lambda: None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._handled = threading.Condition()
+        self._tell = tell
 
     def handle(self, request: SimRequest) -> SimReply:
         reply = super().handle(request)
-        with self._handled:
-            self._handled.notify_all()
+        self._wake()
         return reply
 
     @contextmanager
@@ -33,8 +40,7 @@ class WatchedSimulator(Simulator):
             with super().turn() as now:
                 yield now
         finally:
-            with self._handled:
-                self._handled.notify_all()
+            self._wake()
 
     async def until(
         self, is_so: Callable[[], bool], timeout_s: float = 10.0
@@ -50,3 +56,8 @@ class WatchedSimulator(Simulator):
                 return self._handled.wait_for(is_so, timeout_s)
 
         assert await asyncio.to_thread(wait), self.ledger()
+
+    def _wake(self) -> None:
+        with self._handled:
+            self._handled.notify_all()
+        self._tell()
