@@ -428,7 +428,9 @@ class ConversationDriver:
             self.abandon(TavusError(f"internal error: {error!r}"))
 
     def abandon(self, error: TavusError) -> None:
-        """Answers every command that still waits."""
+        """Answers every command that still waits, and leaves the room."""
+        if self._running is not None:
+            self._running.stage.close()
         self._starts.refuse(error)
         self._ends.refuse(error)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.example import Example, account, needs_setup
 from support.places import ROOT
+from support.speech import save, speech
 from support.watched import WatchedSimulator
 from tavus_sim import ThreadedSim
 
@@ -34,7 +35,9 @@ class AgoraExample(Example):
         )
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """The command, on a free port, with its files in a folder."""
     environment = {
         name: value
@@ -43,6 +46,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     }
     return subprocess.run(
         [str(START), *arguments],
+        cwd=cwd,
         env={
             **environment,
             "TAVUS_SIM_PORT": "0",
@@ -107,3 +111,11 @@ async def test_what_a_killed_app_left_is_ended_by_the_next(
         ledger = simulator.ledger()
     assert (ledger["created"], ledger["active"]) == (2, 0)
     assert {one["ended_by"] for one in ledger["conversations"]} == {"client"}
+
+
+@needs_setup
+def test_a_file_of_ones_own_is_found_from_where_one_is(tmp_path: Path) -> None:
+    save(tmp_path / "mine.wav", speech(1.5))
+    done = run(tmp_path, "mine.wav", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the avatar heard mine.wav sample for sample" in done.stdout

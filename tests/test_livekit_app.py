@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+from aiohttp import web
 from livekit import rtc
 from support.http_node import WAIT_S, Browser
 from support.http_serving import CREATED, conversation, serving
@@ -31,7 +32,16 @@ from ten_packages.extension.tavus_http_python.config import (
     HttpConfig,
 )
 from ten_packages.extension.tavus_http_python.graph import GraphError
-from ten_packages.extension.tavus_http_python.livekit_rooms import Patience
+from ten_packages.extension.tavus_http_python.livekit_config import (
+    LiveKitConfig,
+)
+from ten_packages.extension.tavus_http_python.livekit_control import (
+    LiveKitControl,
+)
+from ten_packages.extension.tavus_http_python.livekit_rooms import (
+    Patience,
+    Unavailable,
+)
 from ten_packages.extension.tavus_http_python.room_graphs import (
     RoomGraphError,
     load_template,
@@ -240,6 +250,43 @@ async def test_a_server_that_cannot_be_asked_ends_no_call(
         await graphs.stopped()
     assert len(log) == 1
     assert made["room_name"] in log[0]
+
+
+async def test_a_server_that_can_never_be_asked_keeps_no_room_for_ever(
+    own_livekit_server: LiveKitServer,
+) -> None:
+    graphs = ScriptedRoomGraphs()
+    patience = Patience(0.3, 60.0, 0.1, unknown_s=0.3)
+    async with serving_rooms(own_livekit_server, graphs, None, patience) as (
+        _,
+        browser,
+    ):
+        made = await start(browser, **ME)
+        own_livekit_server.stop()
+        await graphs.stopped()
+        _, reply = await browser.ask("POST", stop_of(made), params=ME)
+        assert reply["data"]["reason"] == "unknown"
+
+
+async def test_what_is_not_livekit_says_nothing_of_users() -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>busy</html>")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", page)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    control = LiveKitControl(
+        LiveKitConfig(url=url, api_url=url, api_key="k", api_secret="s" * 32)
+    )
+    try:
+        with pytest.raises(Unavailable, match="not an answer of LiveKit"):
+            await control.users("room")
+    finally:
+        await control.close()
+        await runner.cleanup()
 
 
 async def test_a_graph_that_does_not_start_leaves_nothing(

@@ -10,11 +10,15 @@ import io
 import json
 import logging
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
+import uvloop
+from aiohttp import web
 from support.agora import (
     APP_ID,
     AVATAR_UID,
@@ -34,6 +38,8 @@ from ten_packages.extension.tavus_python.events import (
 )
 from ten_packages.extension.tavus_python.journal import Entry, Journal
 from ten_packages.extension.tavus_python.keeper import fingerprint
+from ten_packages.extension.tavus_python.tavus_client import Session
+from ten_packages.extension.tavus_python.transports import agora_socket
 
 
 def pcm_of(wav: bytes) -> tuple[bytes, int]:
@@ -420,3 +426,47 @@ def test_the_journal_of_conversations_is_as_it_was(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(write())
+
+
+async def test_a_session_without_an_address_is_ended(tmp_path: Path) -> None:
+    async with AgoraRun(tmp_path) as run:
+        start = run.client.start_session
+
+        async def nowhere(body: dict[str, Any]) -> Session:
+            return replace(await start(body), websocket_address="")
+
+        run.client.start_session = nowhere
+        await run.joined()
+        await run.ended(2)  # it was replaced once
+        assert not run.simulator.active
+        failed = run.of(Failed)[-1]
+        assert "no websocket_address" in str(failed.error)
+
+
+def test_a_socket_of_uvloop_is_closed_too() -> None:
+    async def main() -> None:
+        async def stay(request: web.Request) -> web.WebSocketResponse:
+            ws = web.WebSocketResponse()
+            await ws.prepare(request)
+            await ws.receive()
+            return ws
+
+        app = web.Application()
+        app.router.add_get("/", stay)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        async with aiohttp.ClientSession() as http:
+            for _ in range(2):  # also one that is closed already
+                ws = await http.ws_connect(url)
+                await agora_socket._close(ws)
+                await agora_socket._close(ws)
+                assert ws.closed
+        await runner.cleanup()
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()

@@ -21,9 +21,14 @@ from support.staging import Staged
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import (
     TavusAuthError,
+    TavusCancelledError,
     TavusError,
 )
-from ten_packages.extension.tavus_python.transports import playback, voice
+from ten_packages.extension.tavus_python.transports import (
+    playback,
+    transport_of,
+    voice,
+)
 from ten_packages.extension.tavus_python.transports.livekit import FAREWELLS
 
 pytest_plugins = ["support.livekit_fixtures"]
@@ -31,6 +36,10 @@ pytest_plugins = ["support.livekit_fixtures"]
 
 def absent(_number: int, _url: str, _token: str) -> None:
     """Never comes."""
+
+
+async def show_nothing(_: object) -> None:
+    """Nobody asked for the avatar's media."""
 
 
 def faceless(_number: int, url: str, token: str) -> Avatar:
@@ -116,6 +125,55 @@ async def test_an_avatar_that_dies_in_a_sentence_is_replaced_once(
         assert greetings == ["Hello", "Hello"]
         await second.leave()
         await fails_twice(staged, "avatar_gone", "the avatar has left the room")
+
+
+async def test_an_avatar_that_connects_anew_is_not_replaced(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        await staged.keeper.start(StartOptions())
+        await (await staged.avatar()).leave()
+        again = Avatar(livekit_server.url, staged.tokens[0])
+        try:
+            again.come()
+            await asyncio.wait_for(again.joined.wait(), 10)
+            # More than an absence may last, and each is waited for.
+            for number in range(1, 5):
+                staged.speak(tone(440, 1.0, 24_000))
+                staged.voice.end("")
+                await staged.heard("livekit.playback_finished", number)
+        finally:
+            await again.leave()
+        assert staged.failed == []
+        assert staged.simulator.ledger()["created"] == 1
+        await staged.keeper.end()
+
+
+async def test_who_ends_while_another_leaves_enters_no_room(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        transport = transport_of(
+            staged.config, show_nothing, logging.Logger("of its own")
+        )
+        gone = asyncio.Event()
+
+        async def leave() -> None:
+            await gone.wait()
+
+        transport.leave(leave())
+        stage = transport.stage(lambda _: None)
+        opening = asyncio.ensure_future(stage.open())
+        # Of the loop, not of the clock: until it waits for the other.
+        await asyncio.sleep(0)
+        stage.close()
+        gone.set()
+        with pytest.raises(TavusCancelledError):
+            await opening
+        await transport.close(5)
+        assert not FAREWELLS
+        async with Peer(livekit_server, staged.room) as peer:
+            assert peer.others == set()
 
 
 async def test_an_end_from_tavus_takes_the_avatar_and_is_no_failure(

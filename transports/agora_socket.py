@@ -15,6 +15,8 @@ import base64
 import contextlib
 import json
 import logging
+import os
+import re
 import socket
 import time
 import uuid
@@ -42,6 +44,7 @@ _LASTS_S = 30.0
 _GOODBYE_S = 0.2
 # What the server says is short.
 _HEARD_BYTES = 64 * 1024
+_SOCKET = re.compile(r"wss?://[^\s/?#@]+(?:[/?#]|$)", re.IGNORECASE)
 _REFUSALS = (400, 401, 403, 404, 410)
 _TROUBLE = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
@@ -55,7 +58,16 @@ class SessionOverError(Exception):
 
 
 class _LostError(Exception):
-    """The connection is gone, but another may do."""
+    """The connection is gone, but another may do.
+
+    ``lasted_s`` says for how long it was of use.
+    """
+
+    lasted_s = 0.0
+
+
+class _StalledError(_LostError):
+    """It was there, and of no use."""
 
 
 @dataclass(eq=False)
@@ -113,13 +125,13 @@ class AgoraSocket:
         failures = 0
         async with aiohttp.ClientSession() as http:
             while True:
-                began, why = time.monotonic(), ""
+                why = ""
                 try:
                     await self._converse(http)
                 except _LostError as lost:
                     why = str(lost)
-                if time.monotonic() - began > _LASTS_S:
-                    failures = 0
+                    if lost.lasted_s > _LASTS_S:
+                        failures = 0
                 if failures >= len(_AGAIN_S):
                     raise SessionOverError(
                         f"the avatar's socket is lost for good: {why}"
@@ -132,6 +144,7 @@ class AgoraSocket:
     async def _converse(self, http: aiohttp.ClientSession) -> None:
         """One connection, until it is lost."""
         ws = await self._connect(http)
+        since = time.monotonic()
         parts: list[asyncio.Task[None]] = []
         try:
             await asyncio.wait_for(
@@ -146,8 +159,15 @@ class AgoraSocket:
             for part in parts:
                 if part.done():
                     part.result()
+        except _StalledError:
+            raise
+        except _LostError as lost:
+            lost.lasted_s = time.monotonic() - since
+            raise
         except _TROUBLE as error:
-            raise _LostError(self._clean(error)) from None
+            lost = _LostError(self._clean(error))
+            lost.lasted_s = time.monotonic() - since
+            raise lost from None
         finally:
             for part in parts:
                 part.cancel()
@@ -156,6 +176,8 @@ class AgoraSocket:
             await _close(ws)
 
     async def _connect(self, http: aiohttp.ClientSession) -> Socket:
+        if not _SOCKET.match(self._session.websocket_address):
+            raise SessionOverError("the session has no websocket_address")
         bearer = f"Bearer {self._session.session_token}"
         try:
             ws: Socket = await asyncio.wait_for(
@@ -163,6 +185,7 @@ class AgoraSocket:
                     self._session.websocket_address,
                     headers={"Authorization": bearer},
                     max_msg_size=_HEARD_BYTES,
+                    heartbeat=_HEARTBEAT_S,
                 ),
                 self._connect_timeout_s,
             )
@@ -192,11 +215,12 @@ class AgoraSocket:
             await asyncio.sleep(_LOOK_S)
             now = time.monotonic()
             if self._busy_since and now - self._busy_since > _STALLED_S:
-                raise _LostError(f"nobody has read it for {_STALLED_S:g} s")
+                raise _StalledError(f"nobody has read it for {_STALLED_S:g} s")
             if now >= beat_at and self._busy_since is None:
                 beat_at = now + _HEARTBEAT_S
                 stamp = {"timestamp": int(time.time() * 1000)}
-                await self._send(ws, _command("heartbeat", **stamp))
+                beat = self._send(ws, _command("heartbeat", **stamp))
+                await asyncio.wait_for(beat, _STALLED_S)
 
     async def _speak(self, ws: Socket) -> None:
         if self._cut_due:
@@ -300,13 +324,17 @@ class AgoraSocket:
 
 
 async def _close(ws: Socket) -> None:
-    connection = ws.get_extra_info("socket")
-    with contextlib.suppress(*_TROUBLE, RuntimeError):
-        await asyncio.wait_for(ws.close(), _GOODBYE_S)
-    # Else one that nobody reads stays until its last byte is read.
-    if connection is not None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+    with contextlib.ExitStack() as stack:
+        connection = None if ws.closed else ws.get_extra_info("socket")
+        if connection is not None:
+            stack.enter_context(contextlib.suppress(OSError))
+            # Of our own, because uvloop's has no shutdown().
+            own = socket.socket(fileno=os.dup(connection.fileno()))
+            stack.enter_context(own)
+            # Else one that nobody reads stays until its last byte is read.
+            stack.callback(own.shutdown, socket.SHUT_RDWR)
+        with contextlib.suppress(*_TROUBLE, RuntimeError):
+            await asyncio.wait_for(ws.close(), _GOODBYE_S)
 
 
 def _command(command: str, **more: Any) -> str:

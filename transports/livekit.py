@@ -12,6 +12,7 @@ told: livekit-plugins-tavus, ``avatar.py``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ from .livekit_speaker import Speaker
 from .voice import Voice
 
 _WATCH_EVERY_S = 0.5
+_GONE_S = 3.0
 # Leaving a room whose server does not answer.
 _LEAVE_S = 2.0
 # Those who are leaving, also when nobody waits for them any more.
@@ -89,6 +91,7 @@ class LiveKitStage(Stage):
         self._strangers: set[str] = set()
         self._began_at = 0.0
         self._video_by: float | None = None
+        self._gone_at: float | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._speaker = Speaker(self._room, voice, self._say, self._log)
@@ -100,6 +103,8 @@ class LiveKitStage(Stage):
 
     async def open(self) -> Mapping[str, Any]:
         await self._transport.settled()
+        if self._closed.is_set():
+            raise TavusCancelledError("it was ended before it had begun")
         config, room = self._config, self._room
         for name in _AVATAR_EVENTS:
             room.on(name, self._look)
@@ -134,6 +139,9 @@ class LiveKitStage(Stage):
         if self._closed.is_set():
             return
         self._conversation_id = conversation.conversation_id
+        if not self._room.isconnected():
+            self._lost(rtc.DisconnectReason.UNKNOWN_REASON)
+            return
         self._began_at = time.monotonic()
         self._video_by = self._began_at + self._config.avatar_join_timeout_s
         self._look()
@@ -173,15 +181,18 @@ class LiveKitStage(Stage):
             raise refusal(self._config, str(error)) from None
 
     async def _leave(self) -> None:
-        if self._speaking is not None:
-            await asyncio.wait([self._speaking], timeout=_LEAVE_S)
-        if self._bridge is not None:
-            await self._bridge.close()
-        if self._joining is not None:
-            farewell = asyncio.create_task(self._disconnect(self._joining))
-            FAREWELLS.add(farewell)
-            farewell.add_done_callback(FAREWELLS.discard)
-            await asyncio.shield(farewell)
+        try:
+            if self._speaking is not None:
+                await asyncio.wait([self._speaking], timeout=_LEAVE_S)
+            if self._bridge is not None:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._bridge.close(), _LEAVE_S)
+        finally:
+            if self._joining is not None:
+                farewell = asyncio.create_task(self._disconnect(self._joining))
+                FAREWELLS.add(farewell)
+                farewell.add_done_callback(FAREWELLS.discard)
+                await asyncio.shield(farewell)
 
     async def _disconnect(self, joining: asyncio.Task[None]) -> None:
         # Never cancelled: where nobody takes a room that it has entered, the
@@ -208,6 +219,7 @@ class LiveKitStage(Stage):
         avatar = self._avatar
         if not self._conversation_id or self._closed.is_set() or not avatar:
             return
+        self._gone_at = None
         tracks = avatar.track_publications.values()
         if self._bridge is not None:
             for publication in tracks:
@@ -235,6 +247,8 @@ class LiveKitStage(Stage):
         participant: rtc.RemoteParticipant,
     ) -> None:
         avatar = self._avatar
+        if self._closed.is_set():
+            return
         if self._bridge is not None and avatar is participant:
             self._bridge.carry(track)
 
@@ -251,18 +265,20 @@ class LiveKitStage(Stage):
             self._fail(reason, f"the avatar {what} within {limit_s:g} s")
         elif stuck := self._speaker.stuck(now):
             self._fail("avatar_stuck", stuck)
+        elif self._gone_at is not None and now > self._gone_at + _GONE_S:
+            self._fail("avatar_gone", "the avatar has left the room", gone=True)
         else:
             self._watching = asyncio.get_running_loop().call_later(
                 _WATCH_EVERY_S, self._watch
             )
 
     def _participant_left(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity != AVATAR_IDENTITY:
-            return
-        if participant.sid in self._strangers:
-            self._strangers.discard(participant.sid)
-        else:
-            self._fail("avatar_gone", "the avatar has left the room", gone=True)
+        # Who connects anew, we or it, seems to leave and is back at once.
+        if (
+            participant.identity == AVATAR_IDENTITY
+            and participant.sid not in self._strangers
+        ):
+            self._gone_at = time.monotonic()
 
     def _lost(self, reason: rtc.DisconnectReason.ValueType) -> None:
         name = rtc.DisconnectReason.Name(reason)

@@ -73,9 +73,10 @@ class AgoraRun:
         log = logging.Logger("agora", logging.DEBUG)
         log.addHandler(_Lines(self))
         self.transport = transport_of(self.config, _show_nothing, log)
+        self.client: Any = TavusClient(KEY, self._server.base_url)
         self.keeper = ConversationKeeper(
             self.config,
-            TavusClient(KEY, self._server.base_url),
+            self.client,
             Journal(self.config.journal_path(), log),
             self._hear,
             log,

@@ -19,6 +19,7 @@ const REASONS: Record<string, string> = {
   end_conversation: "You ended it.",
   user_left: "You left, and it was ended for you.",
   stop: "The server was stopped.",
+  unknown: "Whether anybody was in the room could not be found out.",
   test_mode: "It was a test: over as soon as it began.",
   not_found: "Tavus no longer knows it.",
   tavus: "Tavus ended it.",

@@ -176,4 +176,6 @@ class Incoming:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self._drops.add(f"tracks or texts: {task.exception()!r}")
+            self._drops.add(
+                f"tracks or texts: {type(task.exception()).__name__}"
+            )

@@ -34,7 +34,9 @@ _CLOCK_SKEW_S = 60
 _USERS = (
     api.ParticipantInfo.Kind.STANDARD,
     api.ParticipantInfo.Kind.SIP,
+    api.ParticipantInfo.Kind.CONNECTOR,
 )
+_PUBLISH_ON_BEHALF = "lk.publish_on_behalf"  # an avatar's
 
 
 class LiveKitControl:
@@ -91,7 +93,10 @@ class LiveKitControl:
         found = await self._ask(self._room.list_participants(request))
         if found is None:
             return 0
-        return sum(one.kind in _USERS for one in found.participants)
+        return sum(
+            one.kind in _USERS and _PUBLISH_ON_BEHALF not in one.attributes
+            for one in found.participants
+        )
 
     async def delete(self, room_name: str) -> None:
         """Sends everybody out of a room, who then know that it is over.
@@ -118,6 +123,11 @@ class LiveKitControl:
             raise Unavailable(f"{error.code}: {error.message}") from error
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise Unavailable(str(error) or "no answer") from error
+        # What is not LiveKit, such as a proxy's page, fails in any way.
+        # pylint: disable-next=broad-exception-caught
+        except Exception as error:
+            kind = type(error).__name__
+            raise Unavailable(f"not an answer of LiveKit ({kind})") from error
 
     @property
     def _room(self) -> RoomService:

@@ -60,12 +60,14 @@ class Patience:
         join_s: Until somebody has joined.
         poll_s: How often the server is asked who is there.
         start_s: Until the graph has started.
+        unknown_s: For which the server may not say who is there.
     """
 
     leave_grace_s: float = 10.0
     join_s: float = 60.0
     poll_s: float = 2.0
     start_s: float = 15.0
+    unknown_s: float = 3600.0
 
 
 @dataclass
@@ -148,6 +150,9 @@ class Rooms:
         if self._stopped:
             raise Refusal("stopping", "the server stops")
         lease = await self._leases.place()
+        if self._stopped:
+            lease.give_back()
+            raise Refusal("stopping", "the server stops")
         room = Room(f"ten-{secrets.token_urlsafe(12)}", user_id)
         started: asyncio.Future[None] = asyncio.Future()
         task = asyncio.create_task(self._live(room, lease, started))
@@ -227,6 +232,7 @@ class Rooms:
         stopping = asyncio.create_task(room.stopping.wait())
         patience = self._patience
         joined, here_s, known = False, time.monotonic(), True
+        asked_s = here_s
         try:
             while not room.reason:
                 await asyncio.wait({stopping}, timeout=patience.poll_s)
@@ -240,9 +246,11 @@ class Rooms:
                     if known:
                         self._warn(f"LiveKit, room {room.name}: {problem}")
                     known = False
+                    if here_s - asked_s >= patience.unknown_s:
+                        room.end("unknown")
                     continue
                 known = True
-                now_s = time.monotonic()
+                now_s = asked_s = time.monotonic()
                 if users:
                     joined, here_s = True, now_s
                 elif joined and now_s - here_s >= patience.leave_grace_s:
@@ -257,9 +265,11 @@ class Rooms:
         """Stops the graph, and sends out who is still there."""
         try:
             await self._graphs.stop(graph_id)
-        except GraphError as error:
+        # pylint: disable-next=broad-exception-caught
+        except Exception as error:
             # Without its room the graph ends its conversation, too.
-            self._warn(f"the graph of {room.name} may run: {error.detail}")
+            why = error.detail if isinstance(error, GraphError) else error
+            self._warn(f"the graph of {room.name} may run: {why!s}")
         finally:
             room.duration_ms = round((time.monotonic() - room.began_s) * 1000)
             del self._running[room.name]

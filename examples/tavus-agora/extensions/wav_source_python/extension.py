@@ -80,6 +80,14 @@ class WavSourceExtension(AsyncExtension):
     async def _scene(self, ten_env: AsyncTenEnv, channel: str) -> None:
         user = {"remote_user_id": _USER, "channel": channel}
         await _command(ten_env, "on_user_joined", user)
+        try:
+            await self._speak(ten_env)
+        finally:  # the avatar costs as long as the user is there
+            await _command(ten_env, "on_user_left", user)
+        await self._until("tavus_conversation_ended")
+        ten_env.log_info("the user has left, and the session is over")
+
+    async def _speak(self, ten_env: AsyncTenEnv) -> None:
         await self._until("tavus_conversation_created")
 
         ten_env.log_info("speaking the whole file")
@@ -102,10 +110,6 @@ class WavSourceExtension(AsyncExtension):
         end = {"request_id": "cut", "reason": _CUT}
         await _tell(ten_env, "tts_audio_end", end)
         await self._until("agora.spoken")
-
-        await _command(ten_env, "on_user_left", user)
-        await self._until("tavus_conversation_ended")
-        ten_env.log_info("the user has left, and the session is over")
 
     async def _until(self, what: str) -> None:
         async def wait() -> None:
