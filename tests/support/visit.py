@@ -23,8 +23,13 @@ from support.places import ROOT
 
 STATE_MS = 20_000
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-# Chromium says so of every answer that is not 2xx, expected ones too.
-_NO_MATTER = re.compile("Failed to load resource")
+# Chromium says the first of every answer that is not 2xx, expected ones too;
+# livekit-client the others of its connections, when a tab goes and while they
+# come up.
+_NO_MATTER = re.compile(
+    "Failed to load resource|error reading from signal stream"
+    "|detected connection state mismatch"
+)
 
 
 class Tab:
