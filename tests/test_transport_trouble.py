@@ -133,15 +133,18 @@ async def test_an_avatar_that_connects_anew_is_not_replaced(
     async with Staged(livekit_server, tmp_path) as staged:
         await staged.keeper.start(StartOptions())
         await (await staged.avatar()).leave()
+        # Said while nobody is there, and heard all the same.
+        staged.speak(tone(440, 1.0, 24_000))
+        staged.voice.end("")
         again = Avatar(livekit_server.url, staged.tokens[0])
         try:
             again.come()
             await asyncio.wait_for(again.joined.wait(), 10)
             # More than an absence may last, and each is waited for.
             for number in range(1, 5):
+                await staged.heard("livekit.playback_finished", number)
                 staged.speak(tone(440, 1.0, 24_000))
                 staged.voice.end("")
-                await staged.heard("livekit.playback_finished", number)
         finally:
             await again.leave()
         assert staged.failed == []

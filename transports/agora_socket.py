@@ -58,16 +58,7 @@ class SessionOverError(Exception):
 
 
 class _LostError(Exception):
-    """The connection is gone, but another may do.
-
-    ``lasted_s`` says for how long it was of use.
-    """
-
-    lasted_s = 0.0
-
-
-class _StalledError(_LostError):
-    """It was there, and of no use."""
+    """The connection is gone, but another may do."""
 
 
 @dataclass(eq=False)
@@ -115,6 +106,7 @@ class AgoraSocket:
         self._torn: Utterance | None = None
         self._cut_due = False
         self._busy_since: float | None = None
+        self._since: float | None = None
 
     async def run(self) -> None:
         """Speaks until it is cancelled.
@@ -125,13 +117,15 @@ class AgoraSocket:
         failures = 0
         async with aiohttp.ClientSession() as http:
             while True:
-                why = ""
+                self._since, why = None, ""
                 try:
                     await self._converse(http)
                 except _LostError as lost:
                     why = str(lost)
-                    if lost.lasted_s > _LASTS_S:
-                        failures = 0
+                # Pings see to it that only a server which reads lasts.
+                since = self._since
+                if since and time.monotonic() - since > _LASTS_S:
+                    failures = 0
                 if failures >= len(_AGAIN_S):
                     raise SessionOverError(
                         f"the avatar's socket is lost for good: {why}"
@@ -144,7 +138,7 @@ class AgoraSocket:
     async def _converse(self, http: aiohttp.ClientSession) -> None:
         """One connection, until it is lost."""
         ws = await self._connect(http)
-        since = time.monotonic()
+        self._since = time.monotonic()
         parts: list[asyncio.Task[None]] = []
         try:
             await asyncio.wait_for(
@@ -159,15 +153,8 @@ class AgoraSocket:
             for part in parts:
                 if part.done():
                     part.result()
-        except _StalledError:
-            raise
-        except _LostError as lost:
-            lost.lasted_s = time.monotonic() - since
-            raise
         except _TROUBLE as error:
-            lost = _LostError(self._clean(error))
-            lost.lasted_s = time.monotonic() - since
-            raise lost from None
+            raise _LostError(self._clean(error)) from None
         finally:
             for part in parts:
                 part.cancel()
@@ -215,7 +202,7 @@ class AgoraSocket:
             await asyncio.sleep(_LOOK_S)
             now = time.monotonic()
             if self._busy_since and now - self._busy_since > _STALLED_S:
-                raise _StalledError(f"nobody has read it for {_STALLED_S:g} s")
+                raise _LostError(f"nobody has read it for {_STALLED_S:g} s")
             if now >= beat_at and self._busy_since is None:
                 beat_at = now + _HEARTBEAT_S
                 stamp = {"timestamp": int(time.time() * 1000)}
@@ -324,17 +311,21 @@ class AgoraSocket:
 
 
 async def _close(ws: Socket) -> None:
+    connection = None if ws.closed else ws.get_extra_info("socket")
     with contextlib.ExitStack() as stack:
-        connection = None if ws.closed else ws.get_extra_info("socket")
         if connection is not None:
-            stack.enter_context(contextlib.suppress(OSError))
-            # Of our own, because uvloop's has no shutdown().
-            own = socket.socket(fileno=os.dup(connection.fileno()))
-            stack.enter_context(own)
-            # Else one that nobody reads stays until its last byte is read.
-            stack.callback(own.shutdown, socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # it has just gone
+                # Of our own, because uvloop's has no shutdown().
+                own = socket.socket(fileno=os.dup(connection.fileno()))
+                # Else one that nobody reads stays until its last byte is read.
+                stack.callback(_shut, own)
         with contextlib.suppress(*_TROUBLE, RuntimeError):
             await asyncio.wait_for(ws.close(), _GOODBYE_S)
+
+
+def _shut(own: socket.socket) -> None:
+    with own, contextlib.suppress(OSError):
+        own.shutdown(socket.SHUT_RDWR)
 
 
 def _command(command: str, **more: Any) -> str:

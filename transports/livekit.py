@@ -230,9 +230,11 @@ class LiveKitStage(Stage):
                 self._video_by = time.monotonic() + limit_s
             return
         self._video_by = None
-        if self._speaking is None:
+        before = self._speaking
+        if before is None or before.done():
             self._speaking = asyncio.create_task(self._speaker.speak())
             self._speaking.add_done_callback(self._spoken)
+        if before is None:
             join_ms = round((time.monotonic() - self._began_at) * 1000, 1)
             self._say(
                 "avatar_joined",
@@ -268,6 +270,9 @@ class LiveKitStage(Stage):
         elif self._gone_at is not None and now > self._gone_at + _GONE_S:
             self._fail("avatar_gone", "the avatar has left the room", gone=True)
         else:
+            connected = rtc.ConnectionState.CONN_CONNECTED
+            if self._gone_at and self._room.connection_state != connected:
+                self._gone_at = now  # nobody can be seen
             self._watching = asyncio.get_running_loop().call_later(
                 _WATCH_EVERY_S, self._watch
             )
@@ -279,6 +284,8 @@ class LiveKitStage(Stage):
             and participant.sid not in self._strangers
         ):
             self._gone_at = time.monotonic()
+            if self._speaking is not None:
+                self._speaking.cancel()  # what comes is for who is there next
 
     def _lost(self, reason: rtc.DisconnectReason.ValueType) -> None:
         name = rtc.DisconnectReason.Name(reason)
@@ -291,7 +298,9 @@ class LiveKitStage(Stage):
         self._trouble("room_lost", error, again=False)
 
     def _spoken(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
+        if task.cancelled():
+            self._look()  # it may be back by now
+        elif error := task.exception():
             self._log.error("cannot speak", exc_info=error)
             self._fail("internal", f"internal error: {error!r}")
 

@@ -82,7 +82,11 @@ class Speaker:
         participant.register_rpc_method(_FINISHED, self._playback_finished)
 
     async def speak(self) -> None:
-        """Speaks until ``close``; the avatar is there, and shows itself."""
+        """Speaks until ``close``; the avatar is there, and shows itself.
+
+        When it has been away, this is cancelled and begun anew.
+        """
+        self._forget_stream()
         # Beside its cancellation, which asyncio.wait_for can swallow.
         while not self._closed:
             item = await self._voice.next()
@@ -96,7 +100,8 @@ class Speaker:
                     await self._stop(item)
             except _TROUBLE as error:
                 await self._give_up(item, error)
-            self._busy_since = None
+            finally:
+                self._busy_since = None
 
     def close(self) -> None:
         """Takes nothing more; cancel ``speak``, too."""
@@ -186,6 +191,9 @@ class Speaker:
         if self._complained is not item.utterance:
             self._complained = item.utterance
             self._log.warning("audio is lost on its way: %r", error)
+        self._forget_stream()
+
+    def _forget_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None and stream.given is not None:
             self._playback.forget(stream.given)

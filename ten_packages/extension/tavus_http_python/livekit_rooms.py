@@ -269,7 +269,7 @@ class Rooms:
         except Exception as error:
             # Without its room the graph ends its conversation, too.
             why = error.detail if isinstance(error, GraphError) else error
-            self._warn(f"the graph of {room.name} may run: {why!s}")
+            self._warn(f"the graph of {room.name} may run: {why}")
         finally:
             room.duration_ms = round((time.monotonic() - room.began_s) * 1000)
             del self._running[room.name]

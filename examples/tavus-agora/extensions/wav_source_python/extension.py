@@ -82,8 +82,11 @@ class WavSourceExtension(AsyncExtension):
         await _command(ten_env, "on_user_joined", user)
         try:
             await self._speak(ten_env)
-        finally:  # the avatar costs as long as the user is there
-            await _command(ten_env, "on_user_left", user)
+        # The avatar costs as long as the user is there.
+        # pylint: disable-next=broad-exception-caught
+        except Exception as problem:
+            ten_env.log_error(f"{self.name}: {problem!r}")
+        await _command(ten_env, "on_user_left", user)
         await self._until("tavus_conversation_ended")
         ten_env.log_info("the user has left, and the session is over")
 
