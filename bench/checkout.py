@@ -19,3 +19,11 @@ if not (_APP / "ten_packages" / "extension" / "tavus_python").exists():
 sys.path.insert(0, str(_APP))
 sys.path.append(str(ROOT))
 sys.path.append(str(ROOT / "devkit"))
+
+
+def runtime_name() -> str:
+    """Which TEN runtime is on the path."""
+    import ten_runtime  # pylint: disable=import-outside-toplevel
+
+    standin = getattr(ten_runtime, "IS_STANDIN", False)
+    return "the stand-in runtime" if standin else "the native runtime"

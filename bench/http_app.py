@@ -23,7 +23,8 @@ class ExampleApp(App):
         changed: Properties by node, over those of the example.
     """
 
-    def __init__(self, changed: dict[str, dict[str, Any]]) -> None:
+    # By name only: TEN aborts at positional arguments of an App.
+    def __init__(self, *, changed: dict[str, dict[str, Any]]) -> None:
         super().__init__()
         self._changed = changed
 
@@ -44,7 +45,7 @@ if __name__ == "__main__":
     parser.add_argument("journal_dir")
     args = parser.parse_args()
     ExampleApp(
-        {
+        changed={
             "tavus": {
                 "tavus_api_key": KEY,
                 "base_url": args.base_url,

@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The TEN app that bench/join.py measures, and the bare POST beside it."""
+"""The TEN app that bench/join.py measures, and what is measured beside it."""
 
 import asyncio
 import json
@@ -44,20 +44,19 @@ CREATED = "tavus_conversation_created"
 ENDED = "tavus_conversation_ended"
 PING = "ping"
 PONG = "pong"
+ONLY_POST = "only_post"
+POSTED = "posted"
+ONLY_END = "only_end"
 
 
 class Probe(AsyncExtension):
     """Runs a measurement: sends messages and notes when others are here."""
 
-    def __init__(
-        self, name: str, measure: Callable[["Probe"], Awaitable[None]]
-    ) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._measure = measure
         self._heard: dict[tuple[str, str], asyncio.Future[float]] = {}
         self._task: asyncio.Task[None] | None = None
         self._ten_env: AsyncTenEnv | None = None
-        self.failure: BaseException | None = None
 
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
         self._ten_env = ten_env
@@ -65,9 +64,9 @@ class Probe(AsyncExtension):
 
     async def _run(self) -> None:
         try:
-            await asyncio.wait_for(self._measure(self), LONGEST_S)
+            await asyncio.wait_for(BenchApp.current.measure(self), LONGEST_S)
         except BaseException as failure:  # pylint: disable=broad-except
-            self.failure = failure
+            BenchApp.current.failure = failure
         BenchApp.current.close()
 
     async def on_data(self, _ten_env: AsyncTenEnv, data: Data) -> None:
@@ -99,6 +98,14 @@ class Probe(AsyncExtension):
         began, at = await asyncio.gather(
             self.command(JOINED, user), self.arrival(CREATED, user)
         )
+        return (at - began) * 1000
+
+    async def only_post(self, user: str) -> float:
+        """As ``join``, by the extension that posts and does nothing else."""
+        began, at = await asyncio.gather(
+            self.command(ONLY_POST, user), self.arrival(POSTED, user)
+        )
+        await self.command(ONLY_END, user)
         return (at - began) * 1000
 
     async def leave(self, user: str) -> None:
@@ -155,16 +162,56 @@ class Bare:
             await reply.read()
 
 
+class Minimal(AsyncExtension):
+    """Answers, posts, tells; what any extension that asks Tavus has to do."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._session: aiohttp.ClientSession
+        self._bare: Bare
+        self._made: dict[str, str] = {}
+
+    async def on_start(self, ten_env: AsyncTenEnv) -> None:
+        base_url, _ = await ten_env.get_property_string("base_url")
+        self._session = aiohttp.ClientSession(headers={"x-api-key": KEY})
+        self._bare = Bare(self._session, base_url)
+
+    async def on_stop(self, _ten_env: AsyncTenEnv) -> None:
+        await self._session.close()
+
+    async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+        name = cmd.get_name()
+        user, _ = cmd.get_property_string("remote_user_id")
+        if name == ONLY_END:
+            await self._bare.end(self._made.pop(user))
+        await ten_env.return_result(CmdResult.create(StatusCode.OK, cmd))
+        if name == ONLY_POST:
+            self._made[user], _ = await self._bare.create()
+            data = Data.create(POSTED)
+            data.set_property_string("remote_user_id", user)
+            await ten_env.send_data(data)
+
+
 class BenchApp(App):
-    """Runs one measurement in a graph of probe, echo and extension."""
+    """Runs one measurement in a graph of probe, echo and both extensions.
+
+    Args:
+        measure: The measurement; a process has one app and so one of these.
+        properties: Of the extension.
+    """
 
     current: "BenchApp"
 
+    # By name only: TEN aborts at positional arguments of an App.
     def __init__(
-        self, measure: Callable[[Probe], Awaitable[None]], **properties: Any
+        self,
+        *,
+        measure: Callable[[Probe], Awaitable[None]],
+        properties: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.probe = Probe("probe", measure)
+        self.measure = measure
+        self.failure: BaseException | None = None
         self._properties = properties
         BenchApp.current = self
 
@@ -173,14 +220,24 @@ class BenchApp(App):
             _node("probe", "bench_probe"),
             _node("echo", "bench_echo"),
             _node("tavus", "tavus_python", self._properties),
+            _node(
+                "minimal",
+                "bench_minimal",
+                {"base_url": self._properties["base_url"]},
+            ),
         ]
         connections = [
             {
                 "extension": "probe",
-                "cmd": [_to("tavus", JOINED, LEFT), _to("echo", PING)],
+                "cmd": [
+                    _to("tavus", JOINED, LEFT),
+                    _to("minimal", ONLY_POST, ONLY_END),
+                    _to("echo", PING),
+                ],
                 "data": [_to("echo", PING)],
             },
             {"extension": "echo", "data": [_to("probe", PONG)]},
+            {"extension": "minimal", "data": [_to("probe", POSTED)]},
             {
                 "extension": "tavus",
                 "data": [_to("probe", CREATED, ENDED, "metrics", "error")],
@@ -195,23 +252,25 @@ class BenchApp(App):
 
     @classmethod
     def play(
-        cls, measure: Callable[[Probe], Awaitable[None]], **properties: Any
+        cls, measure: Callable[[Probe], Awaitable[None]], base_url: str
     ) -> None:
         """Runs a measurement and raises what it raised."""
         with tempfile.TemporaryDirectory(prefix="bench-join-") as folder:
             app = cls(
-                measure,
-                tavus_api_key=KEY,
-                replica_id=REPLICA,
-                conversation_scope="user",
-                leave_grace_ms=0,
-                participant_absent_timeout=86_400,
-                journal_dir=folder,
-                **properties,
+                measure=measure,
+                properties={
+                    "tavus_api_key": KEY,
+                    "base_url": base_url,
+                    "replica_id": REPLICA,
+                    "conversation_scope": "user",
+                    "leave_grace_ms": 0,
+                    "participant_absent_timeout": 86_400,
+                    "journal_dir": folder,
+                },
             )
             app.run(False)
-            if app.probe.failure:
-                raise app.probe.failure
+            if app.failure:
+                raise app.failure
             if left := [*Path(folder).iterdir()]:
                 raise RuntimeError(f"the journal still has {left}")
 
@@ -232,21 +291,31 @@ def _to(extension: str, *names: str) -> dict[str, Any]:
     return {"names": [*names], "dest": [{"extension": extension}]}
 
 
-@register_addon_as_extension("bench_probe")
-class ProbeAddon(Addon):
-    """Gives the graph the probe of the app that runs."""
+class _BenchAddon(Addon):
+    makes: type[AsyncExtension]
 
     def on_create_instance(
         self, ten_env: TenEnv, name: str, context: object
     ) -> None:
-        ten_env.on_create_instance_done(BenchApp.current.probe, context)
+        ten_env.on_create_instance_done(self.makes(name), context)
+
+
+@register_addon_as_extension("bench_probe")
+class ProbeAddon(_BenchAddon):
+    """Makes the probe."""
+
+    makes = Probe
 
 
 @register_addon_as_extension("bench_echo")
-class EchoAddon(Addon):
+class EchoAddon(_BenchAddon):
     """Makes the echo."""
 
-    def on_create_instance(
-        self, ten_env: TenEnv, name: str, context: object
-    ) -> None:
-        ten_env.on_create_instance_done(Echo(name), context)
+    makes = Echo
+
+
+@register_addon_as_extension("bench_minimal")
+class MinimalAddon(_BenchAddon):
+    """Makes the extension that only posts."""
+
+    makes = Minimal

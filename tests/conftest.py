@@ -12,6 +12,7 @@ folder that ``tman install --standalone`` has prepared.
 
 import atexit
 import os
+import queue
 import sys
 import threading
 from pathlib import Path
@@ -90,10 +91,20 @@ class _TestApp(App):
 
 @pytest.fixture(scope="session")
 def ten_app():
-    """The app that extension testers need to be running in the process."""
-    app = _TestApp()
-    thread = threading.Thread(target=app.run, args=(False,), name="ten-app")
+    """The app that extension testers need to be running in the process.
+
+    It is made in the thread that runs it: TEN aborts where they differ.
+    """
+    made: queue.SimpleQueue[_TestApp] = queue.SimpleQueue()
+
+    def live() -> None:
+        app = _TestApp()
+        made.put(app)
+        app.run(False)
+
+    thread = threading.Thread(target=live, name="ten-app")
     thread.start()
+    app = made.get()
     app.ready.wait()
     yield app
     app.close()

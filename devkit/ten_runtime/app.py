@@ -10,17 +10,28 @@ from __future__ import annotations
 import threading
 
 from .app_runner import AppRunner
+from .process import abort
 from .ten_env import TenEnv
+
+_APPS: list[App] = []
 
 
 class App:
-    """A TEN app; derive from it, make one, and `run` it."""
+    """A TEN app; derive from it, make one, and `run` it.
+
+    As natively, these abort the process: positional arguments, another
+    thread's `run` than the one that made it, a second app.
+    """
 
     _runner: AppRunner
+    _maker: int
 
-    def __new__(cls, *_args: object, **_kwargs: object):
+    def __new__(cls, *args: object, **_kwargs: object):
+        if args:
+            abort("ten_py_app_create: Expect 0 argument.")
         self = super().__new__(cls)
         self._runner = AppRunner(self)
+        self._maker = threading.get_ident()
         return self
 
     def run(self, run_in_background: bool) -> None:
@@ -29,6 +40,13 @@ class App:
         Args:
             run_in_background: return at once; the app has its own thread.
         """
+        if threading.get_ident() != self._maker:
+            abort(
+                "Access object across threads: an app is run where it is made"
+            )
+        _APPS.append(self)
+        if len(_APPS) > 1:
+            abort("a second app in one process")
         if run_in_background:
             thread = threading.Thread(target=self._runner.run, name="ten-app")
             self._runner.thread = thread

@@ -205,8 +205,9 @@ class AsyncTenEnv(AsyncSender):
         return self._node.properties.write(path, value)
 
     async def set_property_from_json(
-        self, path: str | None, json_str: str
+        self, path: str, json_str: str
     ) -> TenError | None:
+        check_text(path)
         check_text(json_str)
         closed = self._node.closed_error("set_property_from_json")
         if closed is not None:

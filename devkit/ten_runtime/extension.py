@@ -7,16 +7,30 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from .async_ten_env import AsyncTenEnv
 from .frames import AudioFrame, Data, VideoFrame
 from .msg import Cmd
 from .ten_env import TenEnv
+
+T = TypeVar("T")
+
+
+def _named(extension: T, name: object) -> T:
+    if not isinstance(name, str):
+        raise TypeError("Invalid argument.")
+    return extension
 
 
 class AsyncExtension:
     """An extension of coroutines; a stage ends when its coroutine returns."""
 
     name: str
+
+    def __new__(cls, name: str):
+        # As natively, it refuses what else a subclass may want to be given.
+        return _named(super().__new__(cls), name)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -55,6 +69,9 @@ class AsyncExtension:
 
 class Extension:
     """An extension of plain methods, each saying itself when it is done."""
+
+    def __new__(cls, name: str):
+        return _named(super().__new__(cls), name)
 
     def __init__(self, name: str) -> None:
         pass

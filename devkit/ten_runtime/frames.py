@@ -40,7 +40,7 @@ class _BufferMsg(Msg):
         """A writable view; the message cannot be sent until `unlock_buf`."""
         body = self._valid()
         if body.buf is None or body.locked:
-            raise SystemError("Failed to lock buffer.")
+            raise RuntimeError("Failed to lock buffer.")
         body.locked = True
         return memoryview(body.buf)
 

@@ -7,7 +7,7 @@
 
 
 class Loc:
-    """An address for `set_dests`; as app `""` means this app."""
+    """An address for `set_dests`: `""` is this app, or this graph."""
 
     def __init__(
         self,
@@ -18,3 +18,12 @@ class Loc:
         self.app_uri = app_uri
         self.graph_id = graph_id
         self.extension_name = extension_name
+
+
+def address_problem(loc: Loc) -> str:
+    """Why nothing can be sent there; empty if it can."""
+    if loc.app_uri is None:
+        return "App URI cannot be empty."
+    if loc.extension_name is not None and loc.graph_id is None:
+        return "Graph ID cannot be empty when extension name is provided."
+    return ""

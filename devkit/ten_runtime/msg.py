@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from . import values
 from .error import TenError, TenErrorCode, runtime_error
-from .loc import Loc
+from .loc import Loc, address_problem
 from .process import abort
 from .values import bad_arguments, check_text
 
@@ -121,10 +121,10 @@ class Msg:
         if not isinstance(locs, list):
             raise ValueError("Expected a list of destination tuples.")
         for loc in locs:
-            if loc.app_uri is None:
+            problem = address_problem(loc)
+            if problem:
                 return runtime_error(
-                    TenErrorCode.ErrorCodeInvalidArgument,
-                    "App URI cannot be null.",
+                    TenErrorCode.ErrorCodeInvalidArgument, problem
                 )
         body.dests = [
             (loc.app_uri, loc.graph_id, loc.extension_name) for loc in locs

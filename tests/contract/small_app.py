@@ -77,6 +77,11 @@ class SmallApp:
         (folder / "main.py").write_text(_HEAD + _MAIN)
         _link_native_packages(folder)
 
+    def main(self, code: str) -> None:
+        """Run `code` in place of the usual main, which runs one app."""
+        text = _HEAD + textwrap.dedent(code)
+        (self.folder / "main.py").write_text(text)
+
     def extension(
         self,
         name: str,

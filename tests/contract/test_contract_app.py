@@ -255,7 +255,7 @@ def test_the_api_of_an_interface_file_is_checked(app: SmallApp):
         async def on_start(self, ten_env):
             cmd = Cmd.create("typed")
             cmd.set_property_string("n", "text")
-            cmd.set_dests([Loc("", None, "probe")])
+            cmd.set_dests([Loc("", "", "probe")])
             result, error = await ten_env.send_cmd(cmd)
             say(error is None and result.get_status_code().name)
             close_app()
@@ -269,6 +269,67 @@ def test_the_api_of_an_interface_file_is_checked(app: SmallApp):
         ' {"properties": {"n": {"type": "int64"}}}}]}'
     )
     assert app.run().lines == ["ERROR", "run returned"]
+
+
+# An app, since the native tester aborts when a path times out.
+SOON = {
+    "ten": {
+        "path_timeout": {"in_path": 100_000, "out_path": 100_000},
+        "path_check_interval": 50_000,
+    }
+}
+
+
+def asks_itself(name: str) -> str:
+    """An extension's on_start that says how a command to it went."""
+    return f"""
+async def on_start(self, ten_env):
+    cmd = Cmd.create("{name}")
+    cmd.set_dests([Loc("", "", "probe")])
+    self.task = asyncio.create_task(self.ask(ten_env, cmd))
+
+async def ask(self, ten_env, cmd):
+    result, error = await ten_env.send_cmd(cmd)
+    detail, _ = result.get_property_string("detail")
+    say(error, result.get_status_code().name, detail)
+    close_app()
+"""
+
+
+def test_a_cmd_without_a_result_times_out_on_its_path(app: SmallApp):
+    app.extension("probe", asks_itself("x"), node_property=SOON)
+    assert app.run().lines == ["None ERROR Path timeout.", "run returned"]
+
+
+def test_a_result_that_does_not_fit_leaves_the_sender_waiting(app: SmallApp):
+    typed = {
+        "name": "typed",
+        "result": {"property": {"properties": {"n": {"type": "string"}}}},
+    }
+    code = """
+async def on_cmd(self, ten_env, cmd):
+    result = CmdResult.create(StatusCode.OK, cmd)
+    result.set_property_int("n", 1)
+    await ten_env.return_result(result)
+"""
+    app.extension(
+        "probe",
+        asks_itself("typed") + code,
+        manifest={"api": {"cmd_in": [typed]}},
+        node_property=SOON,
+    )
+    assert app.run().lines == ["None ERROR Path timeout.", "run returned"]
+
+
+def test_a_cmd_to_an_unknown_extension_is_answered_with_an_error(
+    app: SmallApp,
+):
+    code = asks_itself("x").replace('"", "probe"', '"", "nobody"')
+    app.extension("probe", code)
+    assert app.run().lines == [
+        "None ERROR Failed to find destination.",
+        "run returned",
+    ]
 
 
 def test_graphs_are_started_reached_and_stopped_by_commands(app: SmallApp):
@@ -394,7 +455,7 @@ def test_a_sync_extension_reports_its_stages_and_answers(app: SmallApp):
             value, error = ten_env.get_property_string("n")
             say(repr(value), error.error_code())
             cmd = Cmd.create("x")
-            cmd.set_dests([Loc("", None, "probe")])
+            cmd.set_dests([Loc("", "", "probe")])
             ten_env.send_cmd(cmd, self.answered)
 
         def on_cmd(self, ten_env, cmd):

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from probing import run_beside, run_graph, run_in_extension
+from probing import run_beside, run_graph
 from ten_runtime import (
     AsyncExtension,
     AsyncTenEnv,
@@ -18,7 +18,6 @@ from ten_runtime import (
     Cmd,
     CmdResult,
     Data,
-    Loc,
     SendOptions,
     StatusCode,
 )
@@ -286,26 +285,6 @@ def test_a_second_final_result_is_dropped_silently():
     assert run_beside(Twice, piece) == [StatusCode.OK, StatusCode.OK]
 
 
-def test_a_cmd_without_a_result_times_out_on_its_path():
-    class Silent(AsyncExtension):
-        pass
-
-    async def piece(ten_env: AsyncTenEnvTester) -> tuple[Any, str]:
-        result, error = await ten_env.send_cmd(Cmd.create("x"))
-        assert error is None and result is not None
-        detail, _ = result.get_property_string("detail")
-        return result.get_status_code(), detail
-
-    settings = {
-        "path_timeout": {"in_path": 100_000, "out_path": 100_000},
-        "path_check_interval": 50_000,
-    }
-    assert run_beside(Silent, piece, properties={"ten": settings}) == (
-        StatusCode.ERROR,
-        "Path timeout.",
-    )
-
-
 def test_waiting_for_a_result_can_be_given_up():
     class Slow(AsyncExtension):
         def __init__(self, name: str) -> None:
@@ -380,14 +359,3 @@ def test_handlers_interleave_at_every_await():
         "second ends",
         "first ends",
     ]
-
-
-def test_an_unknown_extension_in_set_dests_gives_an_error_result():
-    async def piece(ten_env: AsyncTenEnv) -> StatusCode:
-        cmd = Cmd.create("x")
-        cmd.set_dests([Loc("", None, "nobody")])
-        result, error = await ten_env.send_cmd(cmd)
-        assert error is None and result is not None
-        return result.get_status_code()
-
-    assert run_in_extension(piece) == StatusCode.ERROR

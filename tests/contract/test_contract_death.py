@@ -27,9 +27,6 @@ DEADLY_CALLS = {
         await ten_env.return_result(result)
         result.get_status_code()
     """,
-    "an array at the root of the properties": """
-        await ten_env.set_property_from_json(None, "[1]")
-    """,
     "an array at the root of a message": """
         Data.create("x").set_property_from_json(None, "[1]")
     """,
@@ -50,6 +47,30 @@ DEADLY_CALLS = {
 }
 
 
+DEADLY_APPS = {
+    "positional arguments of an app": """
+        class Main(App):
+            def __init__(self, given):
+                super().__init__()
+
+        say("alive")
+        Main("given")
+    """,
+    "an app that runs in another thread than its maker's": """
+        app = App()
+        say("alive")
+        thread = threading.Thread(target=app.run, args=(False,))
+        thread.start()
+        thread.join()
+    """,
+    "a second app": """
+        App().run(False)
+        say("alive")
+        App().run(False)
+    """,
+}
+
+
 @pytest.fixture(name="app")
 def _app(tmp_path: Path) -> SmallApp:
     """An app without extensions."""
@@ -64,6 +85,30 @@ def test_this_call_aborts_the_process(app: SmallApp, what: str):
     ended = app.run()
     assert ended.lines == ["alive"]
     assert ended.status == ABORTED
+
+
+@pytest.mark.parametrize("what", DEADLY_APPS)
+def test_such_an_app_aborts_the_process(app: SmallApp, what: str):
+    app.extension("probe", "async def on_start(self, ten_env): close_app()")
+    app.main(textwrap.dedent(DEADLY_APPS[what]) + "\nsay('ended')\n")
+    ended = app.run()
+    assert ended.lines == ["alive"]
+    assert ended.status == ABORTED
+
+
+def test_an_app_may_have_keyword_arguments(app: SmallApp):
+    app.extension("probe", "async def on_start(self, ten_env): close_app()")
+    app.main("""
+        class Main(App):
+            def __init__(self, *, given):
+                super().__init__()
+                self.given = given
+
+        main = Main(given="given")
+        main.run(False)
+        say(main.given)
+    """)
+    assert app.run().lines == ["given"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +137,7 @@ def test_an_exception_out_of_on_cmd_exits_with_1(app: SmallApp):
         """
         async def on_start(self, ten_env):
             cmd = Cmd.create("x")
-            cmd.set_dests([Loc("", None, "probe")])
+            cmd.set_dests([Loc("", "", "probe")])
             await ten_env.send_cmd(cmd)
 
         async def on_cmd(self, ten_env, cmd):
@@ -108,7 +153,7 @@ def test_a_result_that_is_not_final_kills_a_plain_send_cmd(app: SmallApp):
         """
         async def on_start(self, ten_env):
             cmd = Cmd.create("x")
-            cmd.set_dests([Loc("", None, "other")])
+            cmd.set_dests([Loc("", "", "other")])
             await ten_env.send_cmd(cmd)
         """,
     )

@@ -19,6 +19,7 @@ from ten_runtime import (
     Cmd,
     CmdResult,
     Data,
+    Extension,
     StatusCode,
     TenError,
     TenErrorCode,
@@ -81,6 +82,21 @@ def test_the_callbacks_come_in_order_and_properties_after_on_configure():
         "stop",
         "deinit",
     ]
+
+
+@pytest.mark.parametrize("kind", [AsyncExtension, Extension])
+def test_a_subclass_of_an_extension_takes_its_name_and_nothing_else(
+    kind: Any,
+):
+    class More(kind):
+        def __init__(self, name: str, more: int) -> None:
+            super().__init__(name)
+            self.more = more
+
+    with pytest.raises(TypeError):
+        More("x", 1)
+    with pytest.raises(TypeError):
+        More("x", more=1)
 
 
 def test_properties_given_in_on_configure_replace_property_json():

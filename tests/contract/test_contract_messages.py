@@ -186,9 +186,29 @@ def test_a_ten_error_is_made_by_create_only():
         TenError(1, "x")
 
 
-def test_an_address_needs_an_app_which_may_be_empty():
-    assert Cmd.create("x").set_dests([Loc("")]) is None
-    assert Cmd.create("x").set_dests([Loc(None)]) is not None
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ((None,), "App URI cannot be empty."),
+        (
+            ("", None, "x"),
+            "Graph ID cannot be empty when extension name is provided.",
+        ),
+    ],
+)
+def test_an_address_needs_an_app_and_for_an_extension_a_graph(
+    address: tuple[str | None, ...], problem: str
+):
+    error = Cmd.create("x").set_dests([Loc(*address)])
+    assert error is not None
+    assert (error.error_code(), error.error_message()) == (3, problem)
+
+
+@pytest.mark.parametrize("address", [("",), ("", ""), ("", "", "x")])
+def test_an_address_may_be_empty_for_this_app_and_this_graph(
+    address: tuple[str, ...],
+):
+    assert Cmd.create("x").set_dests([Loc(*address)]) is None
 
 
 def test_a_clone_lives_on_when_the_original_is_sent():
@@ -218,11 +238,10 @@ def test_a_clone_lives_on_when_the_original_is_sent():
 )
 def test_every_method_of_a_sent_message_raises(call: Any):
     async def piece(ten_env: AsyncTenEnv) -> None:
-        cmd = Cmd.create("x")
-        cmd.set_dests([Loc("", None, "nobody")])
-        await ten_env.send_cmd(cmd)
+        data = Data.create("x")
+        await ten_env.send_data(data)
         with pytest.raises(ValueError, match=r"Msg is invalidated\."):
-            call(cmd)
+            call(data)
 
     run_in_extension(piece)
 
@@ -258,9 +277,10 @@ def test_a_buffer_is_written_through_a_view_and_read_as_a_copy():
     assert bytes(data.get_buf()) == b"abcd"
 
 
-def test_locking_without_a_buffer_is_a_system_error():
-    with pytest.raises(SystemError):
-        AudioFrame.create("x").lock_buf()
+@pytest.mark.parametrize("kind", [Data, AudioFrame, VideoFrame])
+def test_locking_without_a_buffer_is_a_runtime_error(kind: Any):
+    with pytest.raises(RuntimeError):
+        kind.create("x").lock_buf()
 
 
 def test_frames_carry_their_format():

@@ -104,6 +104,18 @@ def test_the_async_env_refuses_to_set_an_int_above_32_bits():
     run_in_extension(piece)
 
 
+def test_the_async_env_sets_json_at_a_path_only():
+    async def piece(ten_env: AsyncTenEnv) -> Any:
+        with pytest.raises(ValueError, match="Failed to parse arg"):
+            await ten_env.set_property_from_json(None, "{}")  # type: ignore[arg-type]
+        assert await ten_env.set_property_from_json("a.b", "[1]") is None
+        return await ten_env.get_property_to_json("a")
+
+    text, error = run_in_extension(piece)
+    assert error is None
+    assert json.loads(text) == {"b": [1]}
+
+
 def test_a_json_integer_is_no_float():
     async def piece(ten_env: AsyncTenEnv) -> Any:
         return await ten_env.get_property_float("number")

@@ -126,25 +126,3 @@ def test_data_that_does_not_fit_the_senders_schema_is_not_sent():
         return lost, error.error_code() if error is not None else None
 
     assert run_in_extension(piece, addon=API) == (None, 1)
-
-
-def test_a_result_that_does_not_fit_leaves_the_sender_waiting():
-    class Wrong(AsyncExtension):
-        async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
-            result = CmdResult.create(StatusCode.OK, cmd)
-            result.set_property_int("answer", 1)
-            await ten_env.return_result(result)
-
-    async def piece(ten_env: AsyncTenEnvTester) -> str:
-        result, error = await ten_env.send_cmd(Cmd.create("typed"))
-        assert error is None and result is not None
-        return result.get_property_string("detail")[0]
-
-    settings = {
-        "path_timeout": {"in_path": 100_000, "out_path": 100_000},
-        "path_check_interval": 50_000,
-    }
-    assert (
-        run_beside(Wrong, piece, addon=API, properties={"ten": settings})
-        == "Path timeout."
-    )

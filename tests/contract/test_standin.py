@@ -69,7 +69,7 @@ def test_a_callback_still_running_at_the_end_exits_with_1(tmp_path: Path):
         """
         async def on_start(self, ten_env):
             data = Data.create("x")
-            data.set_dests([Loc("", None, "probe")])
+            data.set_dests([Loc("", "", "probe")])
             await ten_env.send_data(data)
 
         async def on_data(self, ten_env, data):

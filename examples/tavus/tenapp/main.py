@@ -19,7 +19,8 @@ class TavusApp(App):
             None for the app's own property.json.
     """
 
-    def __init__(self, properties: Path | None) -> None:
+    # By name only: TEN aborts at positional arguments of an App.
+    def __init__(self, *, properties: Path | None) -> None:
         super().__init__()
         self._properties = properties
 
@@ -40,7 +41,7 @@ def main() -> None:
     properties = parser.parse_args().property
     if properties is not None and not properties.is_file():
         parser.error(f"--property: there is no file {properties}")
-    TavusApp(properties).run(False)
+    TavusApp(properties=properties).run(False)
 
 
 if __name__ == "__main__":
