@@ -126,8 +126,19 @@ def text(value: Any) -> str:
 
 
 def word(value: Any) -> str:
-    """Text without surrounding blanks."""
-    return text(value).strip()
+    """An id or a name: text without surrounding blanks.
+
+    A whole number counts as its digits. Agora's users are numbers, and a
+    channel or a persona may be called 42.
+    """
+    return text(_digits(value)).strip()
+
+
+def _digits(value: Any) -> Any:
+    # JSON does not tell 42.0 from 42.
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return str(value) if type(value) is int else value
 
 
 def line(value: Any) -> str:
@@ -150,13 +161,6 @@ def identifier(value: Any) -> str:
             "digits, '-' and '_')"
         )
     return value
-
-
-def user_id(value: Any) -> str:
-    """A user's id: RTC extensions give text or a number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return word(value)
 
 
 def api_key(value: Any) -> str:
@@ -245,10 +249,15 @@ def text_list(value: Any) -> list[str]:
         raise ValueError(
             f'{shown(value)} is not a list; write ["a", "b"] or \'a, b\''
         )
+    found = []
     for index, item in enumerate(items):
-        if not isinstance(item, str):
-            raise At(f"[{index}]", f"{shown(item)} is not text; quote it")
-    return [item.strip() for item in items if item.strip()]
+        try:
+            found.append(word(item))
+        except ValueError:
+            raise At(
+                f"[{index}]", f"{shown(item)} is not text; quote it"
+            ) from None
+    return [item for item in found if item]
 
 
 def each(read: Callable[[str], str]) -> BeforeValidator:

@@ -37,7 +37,7 @@ from .sections import (
     Word,
 )
 
-__all__ = ["ConfigError", "StartOptions", "TavusConfig"]
+__all__ = ["ConfigError", "EndOptions", "StartOptions", "TavusConfig"]
 
 _DAY_S = 86_400
 _SECONDS = "write seconds"
@@ -115,7 +115,7 @@ def _agora_app_id(value: Any) -> str:
 
 
 def _directory(value: Any) -> str:
-    value = coerce.word(value)
+    value = coerce.text(value).strip()
     try:
         path = Path(value).expanduser().absolute()
     except RuntimeError:
@@ -151,7 +151,7 @@ class StartOptions(Section):
     pal_id: Identifier = ""
     replica_id: Identifier = ""
     face_id: Identifier = ""
-    remote_user_id: Annotated[str, BeforeValidator(coerce.user_id)] = ""
+    remote_user_id: Word = ""
     channel: Word = ""
 
     @property
@@ -180,6 +180,25 @@ class StartOptions(Section):
             raise ConfigError(problems)
         spelling = checks.one_spelling(options)
         return options.model_copy(update=spelling) if spelling else options
+
+
+class EndOptions(Section):
+    """What one ``end_conversation`` names; all that runs if nothing."""
+
+    conversation_id: Word = ""
+    remote_user_id: Word = ""
+
+    @classmethod
+    def load(cls, properties: Mapping[str, Any]) -> "EndOptions":
+        """The options in a command's properties; unknown ones are ignored.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        options, problems, _ = cls.read(properties)
+        if problems:
+            raise ConfigError(problems)
+        return options
 
 
 class TavusConfig(Section):
@@ -257,7 +276,7 @@ class TavusConfig(Section):
     agora_token: Annotated[SecretStr, BeforeValidator(coerce.api_key)] = (
         SecretStr("")
     )
-    agora_avatar_uid: Annotated[str, BeforeValidator(coerce.user_id)] = "999999"
+    agora_avatar_uid: Word = "999999"
     enable_string_uid: Flag = False
     quality: Annotated[
         Literal["low", "medium", "high"],

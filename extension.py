@@ -29,7 +29,7 @@ from ten_runtime import (
     StatusCode,
 )
 
-from .config import ConfigError, StartOptions, TavusConfig
+from .config import ConfigError, EndOptions, StartOptions, TavusConfig
 from .errors import TavusError, TavusValidationError
 from .events import Event
 from .frames import (
@@ -49,6 +49,7 @@ from .messages import (
     error,
     messages,
     spoken,
+    text_in,
 )
 from .tavus_client import TavusClient
 from .ten_log import TenHandler, clean
@@ -194,9 +195,9 @@ class TavusExtension(AsyncExtension):
             return
         name, voice = data.get_name(), self._keeper.voice
         if voice is not None and name == TTS_START:
-            voice.start(_string(data, "request_id"))
+            voice.start(text_in(_properties(data), "request_id"))
         elif voice is not None and name == TTS_END:
-            voice.end(_string(data, "request_id"))
+            voice.end(text_in(_properties(data), "request_id"))
         if name != EVENT:
             return
         try:
@@ -209,9 +210,10 @@ class TavusExtension(AsyncExtension):
 
     async def _obey(self, cmd: Cmd) -> dict[str, Any]:
         """Does what a command says; returns the properties of its answer."""
-        name = cmd.get_name()
-        user_id = _string(cmd, "remote_user_id")
-        channel = _string(cmd, "channel")
+        name, given = cmd.get_name(), _properties(cmd)
+        # A join or leave that names nobody, or in an odd way, counts too.
+        user_id = text_in(given, "remote_user_id")
+        channel = text_in(given, "channel")
         keeper = self._keeper
         if name == "on_user_joined":
             if keeper is not None:
@@ -230,9 +232,7 @@ class TavusExtension(AsyncExtension):
         if keeper is None:
             raise self._problem or TavusError("the extension is not ready")
         if name == "start_conversation":
-            options = StartOptions.load(
-                {"channel": self._channel, **_properties(cmd)}
-            )
+            options = StartOptions.load({"channel": self._channel, **given})
             made = await keeper.start(options)
             return {
                 "conversation_id": made.conversation_id,
@@ -240,8 +240,10 @@ class TavusExtension(AsyncExtension):
                 "join_url": made.join_url,
             }
         if name == "end_conversation":
-            wanted = _string(cmd, "conversation_id")
-            ended = await keeper.end(wanted, user_id)
+            which = EndOptions.load(given)
+            ended = await keeper.end(
+                which.conversation_id, which.remote_user_id
+            )
             return {"conversation_id": ",".join(ended)}
         raise TavusValidationError(
             f"unknown command {name!r}",
@@ -286,11 +288,6 @@ def _properties(message: Cmd | Data) -> dict[str, Any]:
     text, problem = message.get_property_to_json(None)
     properties = json.loads(text) if problem is None and text else {}
     return properties if isinstance(properties, dict) else {}
-
-
-def _string(message: Cmd | Data, name: str) -> str:
-    value, problem = message.get_property_string(name)
-    return value if problem is None else ""
 
 
 def _refusal(problem: TavusError) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ten_ai_base.message import (
     ModuleType,
 )
 
+from . import coerce
 from .errors import TavusError
 from .events import Created, Ended, Event, Failed, Measured, Reported
 from .reports import PAGE, WEBHOOK
@@ -123,6 +124,14 @@ def spoken(content: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
         raise ValueError("event must be a JSON object with an event_type")
     source = WEBHOOK if content.get("source") == WEBHOOK else PAGE
     return str(content.get("conversation_id", "")), event, source
+
+
+def text_in(content: Mapping[str, Any], name: str) -> str:
+    """A member that is an id or a name; "" where it is none."""
+    try:
+        return coerce.word(content.get(name))
+    except ValueError:
+        return ""
 
 
 def error(problem: TavusError, metadata: dict[str, Any]) -> Message:

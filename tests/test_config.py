@@ -212,7 +212,7 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
         ["a"],
         "a list is not text; write one text in quotes",
     ),
-    ("channel", 7, "7 is not text; write one text in quotes"),
+    ("channel", 1.5, "1.5 is not text; write one text in quotes"),
     (
         "custom_greeting",
         "Hello ${env:USER}",
@@ -225,7 +225,7 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
         "broken \ud800",
         "holds a broken character; retype the text",
     ),
-    ("persona_id", 1234, "1234 is not text; write one text in quotes"),
+    ("persona_id", True, "true is not text; write one text in quotes"),
     (
         "persona_id",
         "p 1",
@@ -498,8 +498,8 @@ BAD_PLACES: list[tuple[dict[str, Any], str]] = [
         "languages: is set together with language; set only one of them",
     ),
     (
-        {**GOOD, "document_ids": ["a", 5]},
-        "document_ids[1]: 5 is not text; quote it",
+        {**GOOD, "document_ids": ["a", 5.5]},
+        "document_ids[1]: 5.5 is not text; quote it",
     ),
     (
         {**GOOD, "params": {"pal_id": "p2"}},
@@ -657,7 +657,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 def test_one_problem_is_one_problem() -> None:
     with pytest.raises(ConfigError) as caught:
-        TavusConfig.load({**GOOD, "channel": 1})
+        TavusConfig.load({**GOOD, "channel": 1.5})
     assert str(caught.value).startswith("tavus: 1 problem: channel: ")
 
 
@@ -685,12 +685,17 @@ def test_a_key_in_the_wrong_property_is_not_shown(name: str, key: str) -> None:
 def test_a_bad_option_of_a_start_is_named_with_the_fix() -> None:
     with pytest.raises(ConfigError) as caught:
         StartOptions.load(
-            {"language": "xx", "persona_id": "p1", "pal_id": "p2", "channel": 1}
+            {
+                "language": "xx",
+                "persona_id": "p1",
+                "pal_id": "p2",
+                "channel": True,
+            }
         )
     assert caught.value.problems == [
         "language: 'xx' is not a language Tavus lists; write a name or code, "
         "such as 'english' or 'en'",
-        "channel: 1 is not text; write one text in quotes",
+        "channel: true is not text; write one text in quotes",
         "pal_id: 'p2' is not the persona_id 'p1', and both name the same "
         "thing; set only one of them",
     ]

@@ -85,6 +85,104 @@ def test_joins_without_any_property_count_too(
     assert sim.simulator.active == []
 
 
+@pytest.mark.parametrize(
+    ("joins", "leaves"), [(4711, 4711), (4711, "4711"), ("4711", 4711)]
+)
+def test_a_user_whose_id_is_a_number_joins_and_leaves(
+    sim: ThreadedSim, tmp_path: Path, joins: Any, leaves: Any
+) -> None:
+    async def script(scene: Scene) -> None:
+        status, _ = await scene.command(
+            "on_user_joined", remote_user_id=joins, channel=7
+        )
+        assert status == StatusCode.OK
+        made = await scene.message("tavus_conversation_created")
+        assert (made["remote_user_id"], made["channel"]) == ("4711", "7")
+        status, _ = await scene.command("on_user_left", remote_user_id=leaves)
+        assert status == StatusCode.OK
+        await scene.message("tavus_conversation_ended")
+
+    play(script, properties(sim, tmp_path, conversation_scope="user"))
+    assert sim.simulator.active == []
+
+
+@pytest.mark.parametrize("nobody", [True, 1.5, [], {"id": 1}])
+def test_a_join_that_names_nobody_known_counts_and_so_does_the_leave(
+    sim: ThreadedSim, tmp_path: Path, nobody: Any
+) -> None:
+    async def script(scene: Scene) -> None:
+        for name in ("on_user_joined", "on_user_left"):
+            status, _ = await scene.command(
+                name, remote_user_id=nobody, channel=nobody
+            )
+            assert status == StatusCode.OK
+            if name == "on_user_joined":
+                await scene.message("tavus_conversation_created")
+        await scene.message("tavus_conversation_ended")
+
+    play(script, properties(sim, tmp_path))
+    assert sim.simulator.active == []
+
+
+def test_ids_and_the_channel_may_be_numbers(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    personas = sim.simulator.catalog.personas
+    for name in ("42", "43"):
+        personas[name] = {
+            **personas["pipecat0"],
+            "persona_id": name,
+            "default_replica_id": REPLICA,
+        }
+
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation", remote_user_id=4711)
+        asked = sim.simulator.conversation(made["conversation_id"]).request
+        assert asked["persona_id"] == "42"
+        told = await scene.message("tavus_conversation_created")
+        assert told["channel"] == "7"
+        await scene.command("end_conversation", remote_user_id=4711)
+        _, made = await scene.command("start_conversation", persona_id=43)
+        asked = sim.simulator.conversation(made["conversation_id"]).request
+        assert asked["persona_id"] == "43"
+
+    play(script, properties(sim, tmp_path, persona_id=42, channel=7))
+    assert sim.simulator.active == []
+
+
+@pytest.mark.parametrize("which", [True, 1.5, ["c1"], {"id": "c1"}])
+def test_an_end_of_something_odd_does_not_end_everything(
+    sim: ThreadedSim, tmp_path: Path, which: Any
+) -> None:
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation")
+        status, answer = await scene.command(
+            "end_conversation", conversation_id=which
+        )
+        assert (status, answer["kind"]) == (StatusCode.ERROR, "validation")
+        assert answer["detail"].startswith("tavus: 1 problem: conversation_id:")
+        assert sim.simulator.active == [made["conversation_id"]]
+        # Not set is the same as not there.
+        status, _ = await scene.command("end_conversation", conversation_id="")
+        assert status == StatusCode.OK
+
+    play(script, properties(sim, tmp_path))
+
+
+@pytest.mark.parametrize("value", [True, ["room"], {"name": "room"}])
+def test_a_property_of_another_type_is_told_and_kills_nothing(
+    sim: ThreadedSim, tmp_path: Path, value: Any
+) -> None:
+    async def script(scene: Scene) -> None:
+        error = await scene.message("error")
+        assert "channel: " in error["message"]
+        assert "is not text" in error["message"]
+        status, answer = await scene.command("start_conversation")
+        assert (status, answer["kind"]) == (StatusCode.ERROR, "config")
+
+    play(script, properties(sim, tmp_path, channel=value))
+
+
 def test_the_commands_answer_with_the_conversation(
     sim: ThreadedSim, tmp_path: Path
 ) -> None:
@@ -289,10 +387,6 @@ def test_who_is_not_the_webhook_counts_as_a_page(
         event = {"event_type": "system.shutdown"}
         said = spoken(made["conversation_id"], event, **more)
         await scene.say("tavus_event", said)
-        if source == 7:  # the manifest says that it is a string
-            await scene.say(
-                "tavus_event", spoken(made["conversation_id"], event)
-            )
         told = await scene.message("tavus_event")
         assert told["source"] == "page"
         assert sim.simulator.active == [made["conversation_id"]]

@@ -116,8 +116,12 @@ def test_room_comes_before_channel() -> None:
             "token: cannot be used; write a token of a LiveKit room",
         ),
         (
-            {"identity": 7},
-            "identity: 7 is no text of at most 256 characters",
+            {"room": True},
+            "room: true is no text of at most 256 characters",
+        ),
+        (
+            {"identity": [7]},
+            "identity: [7] is no text of at most 256 characters",
         ),
         (
             {"publish_audio": "maybe"},

@@ -42,6 +42,8 @@ def token_for(
             "can be made"
         )
     identity = properties.get("identity", "")
+    if type(identity) is int:  # as Agora's user ids are
+        identity = str(identity)
     if not isinstance(identity, str) or not (
         0 < len(identity.strip()) <= _IDENTITY_MAX
     ):

@@ -169,6 +169,8 @@ class _Values:
 
     def text(self, name: str) -> str:
         value = self._get(name)
+        if type(value) is int:  # a channel may be called 42
+            value = str(value)
         if isinstance(value, str) and len(value) <= _NAME_MAX:
             return value
         self._bad(name, f"is no text of at most {_NAME_MAX} characters")
