@@ -59,7 +59,7 @@ class ConversationDriver:
         self._parts = parts
         self._on_idle = on_idle
         self._user_id = user_id
-        self._channel = ""
+        self._channel = parts.config.channel
         self._presence = Presence()
         self._options = NO_OPTIONS
         self._wanted = False
@@ -81,15 +81,17 @@ class ConversationDriver:
 
     def join(self, user_id: str, channel: str) -> None:
         """A user is there."""
-        self._presence.join(user_id)
+        self._presence.join(user_id, channel)
         self._meet_in(channel)
         self._leave_at = None
         if self._parts.config.auto_start:
             self._want()
 
-    def leave(self, user_id: str) -> None:
-        """A user is gone; the last one ends it after the grace."""
-        if not self._presence.leave(user_id) or self._presence.anybody:
+    def leave(self, user_id: str, channel: str) -> None:
+        """A user has left; the last one ends it after the grace."""
+        if not self._presence.leave(user_id, channel):
+            return
+        if self._presence.anybody:
             return
         grace_s = self._parts.config.leave_grace_ms / 1000
         self._leave_at = self._now() + grace_s

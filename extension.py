@@ -217,13 +217,13 @@ class TavusExtension(AsyncExtension):
         keeper = self._keeper
         if name == "on_user_joined":
             if keeper is not None:
-                keeper.user_joined(user_id, channel or self._channel)
+                keeper.user_joined(user_id, channel)
                 # The request goes out before the answer is made up.
                 await asyncio.sleep(0)
             return {}
         if name == "on_user_left":
             if keeper is not None:
-                keeper.user_left(user_id)
+                keeper.user_left(user_id, channel)
             return {}
         if name == "flush":
             if keeper is not None and keeper.voice is not None:
@@ -232,8 +232,7 @@ class TavusExtension(AsyncExtension):
         if keeper is None:
             raise self._problem or TavusError("the extension is not ready")
         if name == "start_conversation":
-            options = StartOptions.load({"channel": self._channel, **given})
-            made = await keeper.start(options)
+            made = await keeper.start(StartOptions.load(given))
             return {
                 "conversation_id": made.conversation_id,
                 "conversation_url": made.conversation_url,
@@ -249,10 +248,6 @@ class TavusExtension(AsyncExtension):
             f"unknown command {name!r}",
             hint="README.md lists the commands of this extension",
         )
-
-    @property
-    def _channel(self) -> str:
-        return self._config.channel if self._config else ""
 
     async def _show(self, ten_env: AsyncTenEnv, media: Media) -> None:
         if isinstance(media, Sound):

@@ -109,11 +109,16 @@ class ConversationKeeper:
         if not self._stopping and not self._parts.transport.is_avatar(user_id):
             self._driver(user_id).join(user_id, channel)
 
-    def user_left(self, user_id: str) -> None:
-        """A user has left the channel; never blocks, never raises."""
+    def user_left(self, user_id: str, channel: str = "") -> None:
+        """A user has left the channel; never blocks, never raises.
+
+        Args:
+            user_id: The ``remote_user_id``; "" where the RTC did not say.
+            channel: The channel's name; "" means every channel of the user.
+        """
         driver = self._drivers.get(self._key(user_id))
         if driver and not self._parts.transport.is_avatar(user_id):
-            driver.leave(user_id)
+            driver.leave(user_id, channel)
 
     async def heard(
         self, conversation_id: str, event: Mapping[str, Any], source: str

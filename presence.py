@@ -3,47 +3,68 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""Who is there: a set of user ids, and a count where ids are missing."""
+"""Who is there, in which channel; a count where ids are missing."""
 
 from __future__ import annotations
 
 
 class Presence:
-    """The users of one channel. Copes with doubled and nameless events.
+    """The users of one conversation. Copes with doubled and nameless events.
 
-    TEN requires ``remote_user_id`` neither on ``on_user_joined`` nor on
-    ``on_user_left``. Where the two do not match, a leave still counts:
-    better a call that ends early than one that never ends.
+    TEN requires ``remote_user_id`` and ``channel`` neither on
+    ``on_user_joined`` nor on ``on_user_left``. Where the two do not match, a
+    leave still counts: better a call that ends early than one that never
+    ends. Only who leaves another channel than all they are in is still there.
     """
 
     def __init__(self) -> None:
-        self._named: set[str] = set()
+        # The channels of each user; "" for one that was not named.
+        self._channels: dict[str, set[str]] = {}
         self._nameless = 0
 
     @property
     def anybody(self) -> bool:
         """Whether at least one user is there."""
-        return bool(self._named) or self._nameless > 0
+        return bool(self._channels) or self._nameless > 0
 
-    def join(self, user_id: str) -> None:
-        """A user is there; "" where the event did not say who."""
+    def join(self, user_id: str, channel: str = "") -> None:
+        """A user is there.
+
+        Args:
+            user_id: Who; "" where the event did not say.
+            channel: Where; "" likewise.
+        """
         if user_id:
-            self._named.add(user_id)
+            self._channels.setdefault(user_id, set()).add(channel)
         else:
             self._nameless += 1
 
-    def leave(self, user_id: str) -> bool:
-        """A user is gone.
+    def leave(self, user_id: str, channel: str = "") -> bool:
+        """A user has left.
+
+        Args:
+            user_id: Who; "" where the event did not say.
+            channel: Which channel; "" for every one.
 
         Returns:
-            Whether anybody was there to go.
+            Whether anybody was there to leave.
         """
-        if user_id in self._named:
-            self._named.remove(user_id)
-        elif self._nameless:
+        if user_id in self._channels:
+            return self._leave_channel(user_id, channel)
+        if self._nameless:
             self._nameless -= 1
-        elif self._named and not user_id:
-            self._named.pop()
+        elif self._channels and not user_id:
+            self._channels.popitem()
         else:
             return False
+        return True
+
+    def _leave_channel(self, user_id: str, channel: str) -> bool:
+        channels = self._channels[user_id]
+        left = {channel, ""} & channels if channel else channels
+        if not left:
+            return False
+        self._channels[user_id] = channels - left
+        if not self._channels[user_id]:
+            del self._channels[user_id]
         return True

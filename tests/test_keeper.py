@@ -162,6 +162,35 @@ def test_leaves_that_do_not_match_their_joins_still_end_it(
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("joins", "leaves", "stays"),
+    [
+        (["A", "B"], ["B"], True),
+        (["A", "B"], ["B", "A"], False),
+        (["A", "B"], [""], False),
+        (["A"], ["B"], True),
+        ([""], ["A"], False),
+        (["", "A"], ["A"], False),
+    ],
+)
+def test_who_leaves_one_of_two_channels_stays_in_the_other(
+    tmp_path: Path, joins: list[str], leaves: list[str], stays: bool
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        for channel in joins:
+            kept.keeper.user_joined("u1", channel)
+        await kept.heard(Created)
+        for channel in leaves:
+            kept.keeper.user_left("u1", channel)
+        await asyncio.sleep(60)
+        assert bool(kept.simulator.active) is stays
+        assert len(kept.ended) == (not stays)
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_a_leave_of_somebody_unknown_ends_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator())
