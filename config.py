@@ -187,6 +187,7 @@ class EndOptions(Section):
 
     conversation_id: Word = ""
     remote_user_id: Word = ""
+    if_unused: Flag = False
 
     @classmethod
     def load(cls, properties: Mapping[str, Any]) -> "EndOptions":

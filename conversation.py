@@ -108,6 +108,7 @@ class ConversationDriver:
         self._start_at = 0.0
         running = self._running
         if running and self._wanted and not (self._ends or running.ending):
+            running.claims += 1
             answer = asyncio.get_running_loop().create_future()
             answer.set_result(running.conversation)
             return answer
@@ -120,6 +121,20 @@ class ConversationDriver:
         self._unwant(reason)
         self._kick()
         return self._ends.ask()
+
+    def give_back(self) -> asyncio.Future[None] | None:
+        """Whoever was given it by a start does not want it any more.
+
+        Returns:
+            As ``end``, where it is ended: nobody is there, and no other
+            start was given it, or waits for it. Else None.
+        """
+        running = self._running
+        if running is None:
+            return None
+        running.claims -= 1
+        used = self._presence.anybody or self._starts.anybody
+        return None if used or running.claims > 0 else self.end("cancelled")
 
     def give_up(self) -> None:
         """A start waits no longer: without a user, nobody wants it."""
@@ -220,7 +235,7 @@ class ConversationDriver:
             running.until = now + parts.config.max_call_duration
         if not (self._ends and self._wanted):
             self._options = NO_OPTIONS
-            self._starts.give(made)
+            running.claims = self._starts.give(made)
         create_ms = round((now - began) * 1000, 1)
         await parts.emit(Created(made, self._user_id, self._channel, create_ms))
         if made.status == "ended":

@@ -241,7 +241,7 @@ class TavusExtension(AsyncExtension):
         if name == "end_conversation":
             which = EndOptions.load(given)
             ended = await keeper.end(
-                which.conversation_id, which.remote_user_id
+                which.conversation_id, which.remote_user_id, which.if_unused
             )
             return {"conversation_id": ",".join(ended)}
         raise TavusValidationError(

@@ -157,13 +157,18 @@ class ConversationKeeper:
             ) from None
 
     async def end(
-        self, conversation_id: str = "", user_id: str = ""
+        self,
+        conversation_id: str = "",
+        user_id: str = "",
+        if_unused: bool = False,
     ) -> list[str]:
         """Ends conversations; returns when they are really over.
 
         Args:
             conversation_id: This one only.
             user_id: This user's only (scope "user").
+            if_unused: Not while a user is there, or another ``start`` was
+                given the same; so a start is taken back.
 
         Returns:
             The ids of what was ended; all that ran when nothing was named.
@@ -185,10 +190,19 @@ class ConversationKeeper:
             raise TavusNotFoundError(
                 f"no conversation {conversation_id} is running here"
             )
-        ids = [d.conversation_id for d in chosen if d.conversation_id]
         if self._stopping:
             raise TavusStoppingError("the extension is stopping")
-        ends = [driver.end("end_conversation") for driver in chosen]
+        ids, ends = [], []
+        for driver in chosen:
+            running_id = driver.conversation_id
+            over = (
+                driver.give_back()
+                if if_unused
+                else driver.end("end_conversation")
+            )
+            if over is not None:
+                ends.append(over)
+                ids += [running_id] if running_id else []
         try:
             await asyncio.wait_for(asyncio.gather(*ends), _ANSWER_S)
         except asyncio.TimeoutError:

@@ -57,6 +57,8 @@ class Running:
     until: float = NEVER
     events_seen: int = 0
     times_unknown: int = 0
+    # How many starts were given it, and have not given it back.
+    claims: int = 0
     ending: bool = False
 
 

@@ -36,10 +36,12 @@ class Answers(Generic[T]):
         self._waiting.append(answer)
         return answer
 
-    def give(self, value: T) -> None:
-        """Answers all who wait."""
-        for answer in self._drain():
+    def give(self, value: T) -> int:
+        """Answers all who wait; returns how many these were."""
+        answered = self._drain()
+        for answer in answered:
             answer.set_result(value)
+        return len(answered)
 
     def refuse(self, error: Exception) -> None:
         """Answers all who wait with an error."""

@@ -81,7 +81,7 @@ async def test_a_bug_in_a_start_makes_room() -> None:
 async def test_a_start_that_nobody_waits_for_keeps_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(starting, "_OTHERS_S", 0.0)
+    monkeypatch.setattr(starting, "_BACK_S", 0.0)
     graph = ScriptedGraph()
     graph.silent = True
     async with serving(graph, max_active=1) as (_, browser):

@@ -243,7 +243,7 @@ async def test_a_client_that_goes_during_create_leaves_nothing(
         created = await run.data.get(CREATED)
         ended = await run.data.get(ENDED)
         assert ended["conversation_id"] == created["conversation_id"]
-        assert ended["reason"] == "end_conversation"
+        assert ended["reason"] == "cancelled"
         assert simulator.active == []
 
 

@@ -254,6 +254,41 @@ def test_a_start_while_it_runs_gives_the_same(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("scope", ["channel", "user"])
+def test_a_start_taken_back_ends_only_what_nobody_else_has(
+    tmp_path: Path, scope: str
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), conversation_scope=scope)
+        options = StartOptions.load({"remote_user_id": "u1"})
+
+        async def take_back() -> list[str]:
+            return await kept.keeper.end(made.conversation_id, if_unused=True)
+
+        # A user is there, who joined.
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        made = await kept.keeper.start(options)
+        assert await take_back() == []
+        # Another start was given the same, at once or with this one.
+        await kept.keeper.end()
+        kept.keeper.user_left("u1")
+        made, _ = await asyncio.gather(
+            kept.keeper.start(options), kept.keeper.start(options)
+        )
+        assert await kept.keeper.start(options) == made
+        assert await take_back() == []
+        assert await take_back() == []
+        assert kept.simulator.active == [made.conversation_id]
+        # Nobody is left.
+        assert await take_back() == [made.conversation_id]
+        assert kept.simulator.active == []
+        assert kept.ended[-1].reason == "cancelled"
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_a_start_sends_its_own_greeting_once(tmp_path: Path) -> None:
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator(), custom_greeting="Hello")

@@ -59,6 +59,10 @@ class ScriptedGraph:
     async def end(self, conversation_id: str) -> None:
         await self._answer("end", conversation_id=conversation_id)
 
+    async def give_back(self, conversation_id: str) -> bool:
+        await self._answer("give_back", conversation_id=conversation_id)
+        return True
+
     async def joined(self, user_id: str, channel: str) -> None:
         await self._answer("joined", user_id=user_id, channel=channel)
 

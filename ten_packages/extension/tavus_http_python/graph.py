@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""What the HTTP side wants of the graph: five calls and one error."""
+"""What the HTTP side wants of the graph: six calls and one error."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ class Graph(Protocol):
         Raises:
             GraphError: It does not run, or its end is not confirmed.
         """
+
+    async def give_back(self, conversation_id: str) -> bool:
+        """Takes a start back: ends what it gave, unless somebody uses it.
+
+        Returns:
+            Whether it was ended; not while a user is there, or another
+            start was given the same.
+
+        Raises:
+            GraphError: It does not run, or its end is not confirmed.
+        """
+        ...
 
     async def joined(self, user_id: str, channel: str) -> None:
         """Says that a user is there.

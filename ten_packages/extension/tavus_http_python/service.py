@@ -80,7 +80,6 @@ class HttpService:
         )
         self._starter = Starter(
             graph,
-            self._streams,
             self._conversations,
             self._leases,
             timeout_s=config.request_timeout_s,
@@ -226,7 +225,6 @@ class HttpService:
         self._leases.ended(conversation_id)
         self._metrics.ended(reason)
         self._count_active()
-        self._starter.forget(conversation_id)
 
     def _may_be_ours(self, conversation_id: str) -> bool:
         # Of one that is about to be, Tavus may tell us before the graph does.

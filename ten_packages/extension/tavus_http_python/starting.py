@@ -12,7 +12,6 @@ told that it took too long, is ended as soon as it is there.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,11 +19,10 @@ from .answers import Refusal
 from .conversations import Conversations
 from .graph import Graph, GraphError
 from .leases import Lease, Leases
-from .streams import Streams
 
-# How long a conversation that nobody waits for is kept for another client
-# that asked for it at the same time.
-_OTHERS_S = 1.0
+# How long a client whose request broke off may take to come back: a page
+# that is loaded anew is such a client.
+_BACK_S = 1.0
 
 
 class Starter:
@@ -32,7 +30,6 @@ class Starter:
 
     Args:
         graph: Starts and ends.
-        streams: Knows who is there.
         conversations: Hears what was started.
         leases: Says whether there is a place for one more.
         timeout_s: How long a client waits.
@@ -42,7 +39,6 @@ class Starter:
     def __init__(
         self,
         graph: Graph,
-        streams: Streams,
         conversations: Conversations,
         leases: Leases,
         *,
@@ -50,13 +46,10 @@ class Starter:
         warn: Callable[[str], None],
     ) -> None:
         self._graph = graph
-        self._streams = streams
         self._conversations = conversations
         self._leases = leases
         self._timeout_s = timeout_s
         self._warn = warn
-        self._waiting: Counter[str] = Counter()
-        self._given: set[str] = set()
         self._starting: set[asyncio.Task[dict[str, Any]]] = set()
         self._late: set[asyncio.Task[None]] = set()
 
@@ -86,7 +79,6 @@ class Starter:
         if gone.done():
             lease.give_back()
             raise Refusal("cancelled", "the client is gone")
-        user_id = options["remote_user_id"]
         starting = asyncio.create_task(self._graph.start(options))
 
         def settle(task: asyncio.Task[dict[str, Any]]) -> None:
@@ -96,7 +88,6 @@ class Starter:
         # Also when nobody waits any more: the place is held till then.
         starting.add_done_callback(settle)
         given = False
-        self._waiting[user_id] += 1
         try:
             await asyncio.wait(
                 {starting, gone},
@@ -105,16 +96,10 @@ class Starter:
             )
             given = starting.done() and not gone.done()
         finally:
-            self._waiting[user_id] -= 1
-            if not self._waiting[user_id]:
-                del self._waiting[user_id]
             if not given:
-                self._abandon(user_id, starting)
+                self._abandon(starting)
         if given:
-            made = starting.result()
-            if self._conversations.running(made["conversation_id"]):
-                self._given.add(made["conversation_id"])
-            return made
+            return starting.result()
         if gone.done():
             raise Refusal("cancelled", "the client is gone")
         raise Refusal(
@@ -122,10 +107,6 @@ class Starter:
             f"no conversation within {self._timeout_s:g} s; if it still "
             "comes, it is ended",
         )
-
-    def forget(self, conversation_id: str) -> None:
-        """A conversation is over."""
-        self._given.discard(conversation_id)
 
     async def stop(self) -> None:
         """Stops waiting; when the graph stops, it ends what it has."""
@@ -153,37 +134,23 @@ class Starter:
         else:
             lease.give_back()
 
-    def _abandon(
-        self, user_id: str, starting: asyncio.Task[dict[str, Any]]
-    ) -> None:
-        task = asyncio.create_task(self._end_late(user_id, starting))
+    def _abandon(self, starting: asyncio.Task[dict[str, Any]]) -> None:
+        task = asyncio.create_task(self._give_back(starting))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
-    async def _end_late(
-        self, user_id: str, starting: asyncio.Task[dict[str, Any]]
-    ) -> None:
+    async def _give_back(self, starting: asyncio.Task[dict[str, Any]]) -> None:
         try:
             made = await starting
         except GraphError:  # then there is nothing to end
             return
         conversation_id = made["conversation_id"]
-        # Others may be about to get the same one.
-        await asyncio.sleep(_OTHERS_S)
-        if self._is_wanted(user_id, conversation_id):
-            return
-        self._warn(f"nobody waits for {conversation_id} any more; ending it")
+        await asyncio.sleep(_BACK_S)
         try:
-            await self._graph.end(conversation_id)
+            ended = await self._graph.give_back(conversation_id)
         except GraphError as error:
             self._warn(f"cannot end {conversation_id}: {error.detail}")
-        else:
-            self._conversations.end(conversation_id, "end_conversation")
-
-    def _is_wanted(self, user_id: str, conversation_id: str) -> bool:
-        """Whether another request or an open stream shares it."""
-        return (
-            conversation_id in self._given
-            or self._waiting[user_id] > 0
-            or self._streams.anybody_with(user_id, conversation_id)
-        )
+            return
+        if ended:
+            self._warn(f"nobody waited for {conversation_id}; it is ended")
+            self._conversations.end(conversation_id, "cancelled")

@@ -160,17 +160,6 @@ class Streams:
             self._hand_out("tavus_interaction", message, [user])
         return user is not None
 
-    def anybody_with(self, user_id: str, conversation_id: str) -> bool:
-        """Whether somebody listens who is in that conversation.
-
-        Args:
-            user_id: Who asked for the conversation.
-            conversation_id: The conversation.
-        """
-        known = self._conversations.running(conversation_id)
-        shared = known is not None and known.user_id == ""
-        return bool(self._users) if shared else user_id in self._users
-
     def end_all(self) -> None:
         """Ends every stream; their closing tells the graph."""
         for user in self._users.values():

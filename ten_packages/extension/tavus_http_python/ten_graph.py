@@ -50,6 +50,13 @@ class TenGraph:
             "end_conversation", {"conversation_id": conversation_id}
         )
 
+    async def give_back(self, conversation_id: str) -> bool:
+        answer = await self._command(
+            "end_conversation",
+            {"conversation_id": conversation_id, "if_unused": True},
+        )
+        return answer.get("conversation_id") == conversation_id
+
     async def joined(self, user_id: str, channel: str) -> None:
         await self._command("on_user_joined", _who(user_id, channel))
 
@@ -66,7 +73,7 @@ class TenGraph:
             )
 
     async def _command(
-        self, name: str, properties: Mapping[str, str]
+        self, name: str, properties: Mapping[str, Any]
     ) -> dict[str, Any]:
         cmd = Cmd.create(name)
         cmd.set_property_from_json(None, to_json(properties))
