@@ -92,7 +92,7 @@ async def test_a_start_that_nobody_waits_for_keeps_its_place(
         assert (await browser.create())[0] == 503
         graph.silent = False
         graph.released.set()
-        await graph.heard.get("end")
+        await graph.heard.get("give_back")
         await browser.ask("GET", "/health")
         assert (await browser.create())[0] == 200
 
