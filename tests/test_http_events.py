@@ -15,7 +15,7 @@ from support.http_node import Browser, Refused, TenRun
 from ten_packages.extension.tavus_http_python import (
     event_stream,
     listeners,
-    streams,
+    presence,
 )
 
 CREATED = "tavus_conversation_created"
@@ -259,7 +259,7 @@ async def test_who_joins_a_silent_graph_is_told(
         await asyncio.Event().wait()
         return {}
 
-    monkeypatch.setattr(streams, "_TELL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(presence, "_TELL_TIMEOUT_S", 0.05)
     async with TenRun() as run, Browser(run.url) as browser:
         run.answers["on_user_joined"] = never
         events = await browser.listen("u1")
@@ -271,6 +271,60 @@ async def test_who_joins_a_silent_graph_is_told(
                 "remote_user_id": "u1",
             },
         )
+
+
+@pytest.mark.parametrize("event", ["on_user_joined", "on_user_left"])
+async def test_what_nobody_takes_is_repeated_until_somebody_does(
+    monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    tries = 0
+
+    async def refuse_twice(_: dict[str, Any]) -> dict[str, Any]:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise Refused({"detail": "not now"})
+        return {}
+
+    monkeypatch.setattr(presence, "_FIRST_RETRY_S", 0.01)
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers[event] = refuse_twice
+        events = await browser.listen("u1")
+        if event == "on_user_left":
+            await run.commands.get("on_user_joined")
+            events.close()
+        await run.commands.get(event, 3)
+        # Told: the next one is news again.
+        if event == "on_user_joined":
+            events.close()
+            await run.commands.get("on_user_left")
+        else:
+            await browser.listen("u1")
+            await run.commands.get("on_user_joined", 2)
+        assert tries == 3
+
+
+async def test_a_leave_whose_join_nobody_took_is_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(_: dict[str, Any]) -> dict[str, Any]:
+        raise Refused({"detail": "not now"})
+
+    monkeypatch.setattr(presence, "_FIRST_RETRY_S", 0.01)
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers["on_user_joined"] = refuse
+        events = await browser.listen("u1")
+        await run.commands.get("on_user_joined", 2)
+        events.close()
+        other = await browser.listen("u2")
+        await run.commands.until(
+            lambda: any(
+                who["remote_user_id"] == "u2"
+                for who in run.commands.named("on_user_joined")
+            )
+        )
+        other.close()
+    assert run.commands.named("on_user_left") == []
 
 
 async def test_in_a_graph_without_tavus_everything_says_so() -> None:

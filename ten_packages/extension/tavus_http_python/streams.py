@@ -11,19 +11,18 @@ import asyncio
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .answers import Refusal
 from .conversations import Conversations
-from .graph import Graph, GraphError
+from .graph import Graph
 from .listeners import Listener, Stream
+from .presence import Presence
 
 # So long, and so many, users are known who have gone.
 _HISTORY_S = 60.0
 _ABSENT_USERS = 10_000
-# Joins and leaves are answered at once; without an answer something is wrong.
-_TELL_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 0.1
 
 CREATED = "tavus_conversation_created"
@@ -53,7 +52,7 @@ class Streams:
         most_per_user: int,
         on_count: Callable[[int], None],
     ) -> None:
-        self._graph = graph
+        self._presence = Presence(graph, self._fail)
         self._conversations = conversations
         self._warn = warn
         self._most_per_user = most_per_user
@@ -64,7 +63,6 @@ class Streams:
         self._number = 1
         self._users: dict[str, Listener] = {}
         self._absent: OrderedDict[str, Listener] = OrderedDict()
-        self._telling: set[asyncio.Task[None]] = set()
 
     def open(
         self,
@@ -92,7 +90,7 @@ class Streams:
         if user is None:
             user = self._user(user_id, channel)
             self._users[user_id] = user
-            self._tell(user_id, self._graph.joined(user_id, channel))
+            self._presence.joined(user_id, channel)
         elif len(user.streams) >= self._most_per_user:
             raise Refusal(
                 "too_many",
@@ -117,10 +115,7 @@ class Streams:
             self._absent[stream.user_id] = user
             if len(self._absent) > _ABSENT_USERS:
                 self._absent.popitem(last=False)
-            self._tell(
-                stream.user_id,
-                self._graph.left(stream.user_id, user.channel),
-            )
+            self._presence.left(stream.user_id, user.channel)
 
     def publish(self, name: str, content: Mapping[str, Any]) -> None:
         """Hands a data message of the graph to those it concerns.
@@ -168,12 +163,7 @@ class Streams:
 
     async def stop(self) -> None:
         """Lets the last leaves reach the graph, for a moment."""
-        if self._telling:
-            await asyncio.wait(self._telling, timeout=_STOP_TIMEOUT_S)
-        telling = list(self._telling)
-        for task in telling:
-            task.cancel()
-        await asyncio.gather(*telling, return_exceptions=True)
+        await self._presence.stop(_STOP_TIMEOUT_S)
 
     def _user(self, user_id: str, channel: str) -> Listener:
         """Who comes back within a minute is known."""
@@ -234,23 +224,6 @@ class Streams:
     def _counted(self, more: int) -> None:
         self._count += more
         self._on_count(self._count)
-
-    def _tell(self, user_id: str, call: Coroutine[Any, Any, None]) -> None:
-        # Tasks start in the order in which they are made, so a leave never
-        # overtakes the join before it.
-        task = asyncio.create_task(self._told(user_id, call))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
-    async def _told(
-        self, user_id: str, call: Coroutine[Any, Any, None]
-    ) -> None:
-        try:
-            await asyncio.wait_for(call, _TELL_TIMEOUT_S)
-        except asyncio.TimeoutError:
-            self._fail(user_id, "timeout", "the graph does not answer")
-        except GraphError as error:
-            self._fail(user_id, error.kind, error.detail)
 
     def _fail(self, user_id: str, kind: str, detail: str) -> None:
         self._warn(detail)
