@@ -323,9 +323,7 @@ class ConversationDriver:
             return
         polling.answered()
         running.times_unknown = 0
-        fresh = seen.events[running.events_seen :]
-        running.events_seen = len(seen.events)
-        for event in fresh:
+        for event in running.story.unlisted(seen.events):
             await parts.reports.report(conversation_id, event, POLL)
         if seen.status == "ended":
             await self._ended_there(running, seen.shutdown_reason or "tavus")

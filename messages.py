@@ -29,6 +29,8 @@ from . import coerce
 from .errors import TavusError
 from .events import Created, Ended, Event, Failed, Measured, Reported
 from .reports import PAGE, WEBHOOK
+from .tavus_models import text_of
+from .vendor_json import read_json
 
 VENDOR = "tavus"
 # Goes both ways: what a webhook or a page says, and what is worth telling.
@@ -85,7 +87,7 @@ def messages(
             EVENT,
             {
                 "conversation_id": event.conversation_id,
-                "event_type": str(event.event.get("event_type", "")),
+                "event_type": text_of(event.event, "event_type"),
                 "event": json.dumps(event.event),
                 "source": event.source,
                 **whose,
@@ -116,14 +118,15 @@ def spoken(content: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
     Raises:
         ValueError: There is no event in it; the text is without its content.
     """
+    text = content.get("event")
     try:
-        event = json.loads(content.get("event") or "")
-    except (TypeError, ValueError, RecursionError):
-        event = None  # the error holds the text
-    if not isinstance(event, dict) or not event.get("event_type"):
+        event = read_json(text) if isinstance(text, str) else None
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not text_of(event, "event_type"):
         raise ValueError("event must be a JSON object with an event_type")
     source = WEBHOOK if content.get("source") == WEBHOOK else PAGE
-    return str(content.get("conversation_id", "")), event, source
+    return text_in(content, "conversation_id"), event, source
 
 
 def text_in(content: Mapping[str, Any], name: str) -> str:

@@ -15,22 +15,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from .events import Reported
+from .tavus_models import moment_of, seq_of, text_of
 
 POLL, WEBHOOK, PAGE = "poll", "webhook", "page"
 SHUTDOWN = "system.shutdown"
 # Perception is reported minutes after the end.
 _ENDED_REMEMBERED = 1000
 _EVENTS_REMEMBERED = 256
-_LAST_S = 1e12
-_NEW_NAMES = {
+_TWINS = {
     "system.pal_joined": "system.replica_joined",
     "system.pal_present": "system.replica_present",
+    # In Tavus's own sample.
+    "conversation.perception-analysis": "conversation.perception_analysis",
+}
+# The member that goes by two names: the documented one, and the other.
+_MEMBERS = {
+    SHUTDOWN: ("shutdown_reason", "reason"),
+    "conversation.utterance": ("speech", "text"),
+    "conversation.utterance.streaming": ("speech", "text"),
 }
 _ONCE = "system.replica_joined"
 _LEGACY = re.compile(r"conversation\.(replica|pal|user)\.(\w+_speaking)")
@@ -44,18 +52,34 @@ class _Voice:
     at_ms: int = -1
 
 
+@dataclass(frozen=True)
+class _Identity:
+    """What an event and its repetition have in common.
+
+    Attributes:
+        key: Type, time and content, as far as they count.
+        seq: Its number; one that comes without is the same all the same.
+    """
+
+    key: object
+    seq: int | None = None
+
+
 class _Memory:
     """The last events of one kind of witness."""
 
     def __init__(self) -> None:
         self._seen: dict[object, None] = {}
 
-    def __contains__(self, identity: object) -> bool:
-        return identity in self._seen
+    def __contains__(self, identity: _Identity) -> bool:
+        if identity.seq is None:
+            return identity.key in self._seen
+        return identity in self._seen or _Identity(identity.key) in self._seen
 
-    def add(self, identity: object) -> None:
-        self._seen[identity] = None
-        if len(self._seen) > _EVENTS_REMEMBERED:
+    def add(self, identity: _Identity) -> None:
+        for one in (identity.key, identity):
+            self._seen[one] = None
+        while len(self._seen) > 2 * _EVENTS_REMEMBERED:
             del self._seen[next(iter(self._seen))]
 
 
@@ -74,10 +98,25 @@ class Story:
     ask: Callable[[], None] | None = None
     _from_tavus: _Memory = field(default_factory=_Memory, repr=False)
     _from_pages: _Memory = field(default_factory=_Memory, repr=False)
+    _listed: Counter[object] = field(default_factory=Counter, repr=False)
     _voices: dict[str, _Voice] = field(
         default_factory=lambda: {"user": _Voice(), "replica": _Voice()},
         repr=False,
     )
+
+    def unlisted(
+        self, events: Sequence[Mapping[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        """Those that Tavus's last list had not, wherever they stand in it."""
+        listed: Counter[object] = Counter()
+        fresh = []
+        for event in events:
+            mark = (_key(event), seq_of(event))
+            listed[mark] += 1
+            if listed[mark] > self._listed[mark]:
+                fresh.append(event)
+        self._listed = listed
+        return fresh
 
     def is_news(self, event: Mapping[str, Any], source: str) -> bool:
         """Whether this has not been said; what a page says never stands in
@@ -103,7 +142,7 @@ class Story:
     def _turns(self, event: Mapping[str, Any], speaks: bool) -> bool:
         """Whether somebody starts who was silent, or stops who spoke."""
         role = _properties_of(event).get("role")
-        seq, at_ms = _seq_of(event), _moment_of(event)
+        seq, at_ms = seq_of(event), moment_of(event)
         voice = self._voices["user" if role == "user" else "replica"]
         if seq is not None:
             # A room that is opened anew may count from the start again.
@@ -191,7 +230,9 @@ def canonical(event: Mapping[str, Any]) -> dict[str, Any]:
     Of twins the first that comes is told: ``system.pal_joined`` is told as
     ``system.replica_joined``, ``conversation.user.started_speaking`` as
     ``conversation.started_speaking`` with ``properties.role``; the role is
-    "replica" or "user", never "pal".
+    "replica" or "user", never "pal". An utterance has ``speech``, and a
+    shutdown ``shutdown_reason``, also where Tavus calls them ``text`` and
+    ``reason``.
     """
     told = dict(event)
     properties = _properties_of(event)
@@ -200,28 +241,36 @@ def canonical(event: Mapping[str, Any]) -> dict[str, Any]:
     if legacy:
         role = legacy[1]
         told["event_type"] = f"conversation.{legacy[2]}"
-    elif event_type in _NEW_NAMES:
-        told["event_type"] = _NEW_NAMES[event_type]
+    elif event_type in _TWINS:
+        told["event_type"] = _TWINS[event_type]
+    more: dict[str, Any] = {}
     if role == "pal":
         role = "replica"
     if role != properties.get("role"):
-        told["properties"] = {**properties, "role": role}
+        more["role"] = role
+    name, other = _MEMBERS.get(event_type, ("", ""))
+    if name and text_of(properties, other) and not properties.get(name):
+        more[name] = properties[other]
+    if more:
+        told["properties"] = {**properties, **more}
     return told
 
 
-def _identity(event: Mapping[str, Any]) -> object:
+def _identity(event: Mapping[str, Any]) -> _Identity | None:
     """What an event and its repetition have in common; None: cannot say."""
-    event_type, at = _type_of(event), _moment_of(event)
+    event_type, at, seq = _type_of(event), moment_of(event), seq_of(event)
     if event_type == _ONCE:
-        return event_type
-    if event_type.startswith("conversation."):
-        seq = _seq_of(event)
-        if seq is not None:
-            return event_type, seq, at
-        if at is None:
-            return None
-        return event_type, at, _digest(event)
-    return event_type, _digest(event) if at is None else at
+        return _Identity(event_type)
+    if event_type == SHUTDOWN and at is not None:
+        # Its reason is worded in several ways.
+        return _Identity((event_type, at))
+    if event_type.startswith("conversation.") and at is None and seq is None:
+        return None
+    return _Identity(_key(event), seq)
+
+
+def _key(event: Mapping[str, Any]) -> object:
+    return _type_of(event), moment_of(event), _digest(event)
 
 
 def _digest(event: Mapping[str, Any]) -> bytes:
@@ -230,28 +279,6 @@ def _digest(event: Mapping[str, Any]) -> bytes:
     except RecursionError:
         text = ""  # nested for mischief: one such is enough
     return hashlib.sha256(text.encode()).digest()
-
-
-def _moment_of(event: Mapping[str, Any]) -> int | str | None:
-    """In ms since 1970; as it is written where that cannot be read."""
-    at = event.get("timestamp")
-    if isinstance(at, str):
-        try:
-            moment = datetime.fromisoformat(at.replace("Z", "+00:00"))
-        except ValueError:
-            return at
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
-        at = moment.timestamp()
-    # JSON has infinite numbers, too, and integers of any length.
-    if isinstance(at, (int, float)) and abs(at) < _LAST_S:
-        return round(at * 1000)
-    return None
-
-
-def _seq_of(event: Mapping[str, Any]) -> int | None:
-    seq = event.get("seq")
-    return seq if type(seq) is int else None
 
 
 def _type_of(event: Mapping[str, Any]) -> str:

@@ -55,7 +55,6 @@ class Running:
     options: StartOptions
     trouble: Trouble | None = None
     until: float = NEVER
-    events_seen: int = 0
     times_unknown: int = 0
     # How many starts were given it, and have not given it back.
     claims: int = 0

@@ -12,15 +12,17 @@ type than documented is left at its default. Both vocabularies are read
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
 from .errors import TavusProtocolError
+from .vendor_json import read_json
 
+_LAST_S = 1e12
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -129,6 +131,39 @@ def text_of(data: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
+def moment_of(event: Mapping[str, Any]) -> int | str | None:
+    """When an event was, in ms since 1970; as it is written where that cannot
+    be read; None where it does not say."""
+    at = event.get("timestamp")
+    if isinstance(at, str):
+        try:
+            moment = datetime.fromisoformat(at.replace("Z", "+00:00"))
+        except ValueError:
+            return at
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        at = moment.timestamp()
+    # JSON has infinite numbers, too, and integers of any length.
+    if isinstance(at, (int, float)) and abs(at) < _LAST_S:
+        return round(at * 1000)
+    return None
+
+
+def seq_of(event: Mapping[str, Any]) -> int | None:
+    """Its number among the events of a room, if it has one."""
+    seq = event.get("seq")
+    return seq if type(seq) is int else None
+
+
+def _place(event: Mapping[str, Any]) -> tuple[float, int]:
+    """Where it stands in time: how Tavus orders its list is not documented."""
+    at, seq = moment_of(event), seq_of(event)
+    return (
+        at if isinstance(at, int) else _LAST_S * 1000,
+        0 if seq is None else seq,
+    )
+
+
 def conversation(data: dict[str, Any]) -> Conversation:
     """Reads a conversation. Raises TavusProtocolError without an id."""
     events = data.get("events")
@@ -143,7 +178,12 @@ def conversation(data: dict[str, Any]) -> Conversation:
         created_at=text_of(data, "created_at"),
         persona_id=text_of(data, "persona_id", "pal_id"),
         replica_id=text_of(data, "replica_id", "face_id"),
-        events=tuple(event for event in events if isinstance(event, dict)),
+        events=tuple(
+            sorted(
+                (event for event in events if isinstance(event, dict)),
+                key=_place,
+            )
+        ),
     )
 
 
@@ -217,12 +257,12 @@ def page_of(reply: Reply) -> tuple[list[dict[str, Any]], int | None]:
 
 
 def _json_of(reply: Reply) -> Any:
+    if not reply.body.strip():
+        raise _unreadable(reply, "the answer is empty")
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError):
-        pass  # json's error holds the text, which may be secret: see below
-    what = "not JSON" if reply.body.strip() else "empty"
-    raise _unreadable(reply, f"the answer is {what}")
+        return read_json(reply.body)
+    except ValueError as problem:
+        raise _unreadable(reply, f"the answer {problem}") from None
 
 
 def _id_of(data: dict[str, Any], *names: str) -> str:

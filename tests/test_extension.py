@@ -310,6 +310,49 @@ def spoken(conversation_id: str, event: Any, **more: Any) -> str:
     )
 
 
+def test_odd_events_that_tavus_lists_are_told_as_json(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    odd: list[dict[str, Any]] = [
+        {"event_type": None, "properties": {"a": [float("nan")]}},
+        {"event_type": ["a"], "properties": {"b": -float("inf")}},
+        {"event_type": "conversation.tool_call", "properties": None},
+        {"event_type": "application.x", "duration": float("inf")},
+        {},
+    ]
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation")
+        for event in odd:
+            sim.simulator.report(made["conversation_id"], event)
+        await scene.message("tavus_event", len(odd))
+        told = scene.messages("tavus_event")
+        assert {one["source"] for one in told} == {"poll"}
+        assert sorted(one["event_type"] for one in told) == [
+            *("", "", ""),
+            "application.x",
+            "conversation.tool_call",
+        ]
+        events = [
+            json.loads(one["event"], parse_constant=refuse) for one in told
+        ]
+        for event, wanted in zip(events, odd, strict=True):
+            del event["timestamp"]
+            assert event == json.loads(
+                json.dumps(wanted), parse_constant=lambda _: None
+            )
+        # The odd ones hide nothing of what follows.
+        sim.simulator.shutdown(made["conversation_id"], "left")
+        ended = await scene.message("tavus_conversation_ended")
+        assert ended["reason"] == "left"
+
+    play(script, properties(sim, tmp_path, status_poll_s=0.2))
+    assert sim.simulator.active == []
+
+
 def test_what_a_webhook_says_is_told_once_and_checked(
     sim: ThreadedSim, tmp_path: Path
 ) -> None:

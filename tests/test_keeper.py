@@ -887,6 +887,32 @@ def test_webhook_and_poll_are_told_once_in_any_order(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_list_with_the_newest_first_is_told_whole_and_in_order(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(newest_events_first=True)
+        kept = Kept(tmp_path, simulator, status_poll_s=15)
+        made = await kept.keeper.start(StartOptions())
+        there = made.conversation_id
+        for number in (1, 2, 3, 4):
+            simulator.report(there, {"event_type": f"application.{number}"})
+            await asyncio.sleep(1 if number % 2 else 30)
+        simulator.report(there, {"event_type": "old", "timestamp": 1})
+        simulator.shutdown(there, "first")
+        ended = await kept.heard(Ended)
+        assert ended.reason == "first"
+        told = [e.event["event_type"] for e in kept.of(Reported)]
+        assert told == [
+            *(f"application.{number}" for number in (1, 2, 3, 4)),
+            "old",
+            "system.shutdown",
+        ]
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_a_webhook_does_not_shift_what_polls_have_seen(tmp_path: Path) -> None:
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator(), status_poll_s=15)

@@ -133,6 +133,92 @@ async def test_events_without_a_time_are_told_apart_by_their_content() -> None:
     assert len(graph.heard) == 2
 
 
+def tool_call(at: Any = AT, **more: Any) -> dict[str, Any]:
+    return {
+        "event_type": "conversation.tool_call",
+        "timestamp": at,
+        "properties": {"name": "book", "arguments": "{}"},
+        **more,
+    }
+
+
+def calling(name: str) -> dict[str, Any]:
+    return {"properties": {"name": name, "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("source", [POLL, WEBHOOK, PAGE])
+async def test_two_tool_calls_of_one_moment_are_two(source: str) -> None:
+    graph = Graph()
+    calls = [
+        tool_call(seq=1),
+        tool_call(seq=2),
+        tool_call(**calling("cancel")),
+        tool_call(**calling("cancel it")),
+    ]
+    for call in [*calls, *calls]:
+        await graph.say(call, source)
+    assert [reported.event for reported in graph.heard] == calls
+
+
+async def test_one_call_is_one_also_where_only_one_of_two_has_a_number() -> (
+    None
+):
+    graph = Graph()
+    await graph.say(tool_call(seq=1), WEBHOOK)
+    await graph.say(tool_call(), POLL)
+    await graph.say(tool_call(**calling("cancel")), POLL)
+    await graph.say(tool_call(seq=2, **calling("cancel")), WEBHOOK)
+    assert len(graph.heard) == 2
+
+
+@pytest.mark.parametrize("source", [POLL, WEBHOOK])
+async def test_two_actions_of_one_moment_are_two(source: str) -> None:
+    graph = Graph()
+    for tool in ("t1", "t2", "t1"):
+        await graph.say(
+            {
+                "event_type": "application.post_call_action_executed",
+                "timestamp": AT,
+                "properties": {"tool_id": tool},
+            },
+            source,
+        )
+    assert [r.event["properties"]["tool_id"] for r in graph.heard] == [
+        "t1",
+        "t2",
+    ]
+
+
+async def test_an_end_is_told_once_however_its_reason_is_worded() -> None:
+    graph = Graph()
+    reasons = ("participant_left_timeout reached", "participant_left_timeout")
+    for name, reason, source in (
+        ("shutdown_reason", reasons[0], WEBHOOK),
+        ("reason", reasons[0], POLL),
+        ("reason", reasons[1], POLL),
+    ):
+        event = {**shutdown(), "properties": {name: reason}}
+        await graph.say(event, source)
+    assert len(graph.heard) == 1
+
+
+def test_of_a_list_that_grows_anywhere_the_new_ones_are_found() -> None:
+    story = Graph().story
+    first, second, third = (tool_call(at=number) for number in (1, 2, 3))
+    assert story.unlisted([second]) == [second]
+    assert story.unlisted([third, second]) == [third]
+    assert story.unlisted([third, second, first]) == [first]
+    assert story.unlisted([first, third, second, first]) == [first]
+    assert story.unlisted([first, first, second, third]) == []
+
+
+def test_of_a_long_list_nothing_is_new_twice() -> None:
+    story = Graph().story
+    events = [tool_call(at=number) for number in range(1000)]
+    assert story.unlisted(events) == events
+    assert story.unlisted(events[::-1]) == []
+
+
 async def test_what_is_nested_for_mischief_breaks_nothing() -> None:
     graph = Graph()
     deep: list[Any] = []
@@ -311,6 +397,50 @@ async def test_ended_conversations_are_forgotten_in_the_end() -> None:
 )
 def test_what_has_no_other_name_stays_as_it_is(event: dict[str, Any]) -> None:
     assert canonical(event) == event
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            ("conversation.perception-analysis", {"analysis": "smiles"}),
+            ("conversation.perception_analysis", {"analysis": "smiles"}),
+        ),
+        (
+            ("conversation.utterance", {"role": "pal", "text": "hi"}),
+            (
+                "conversation.utterance",
+                {"role": "replica", "text": "hi", "speech": "hi"},
+            ),
+        ),
+        (
+            ("conversation.utterance.streaming", {"text": "h"}),
+            ("conversation.utterance.streaming", {"text": "h", "speech": "h"}),
+        ),
+        (
+            ("system.shutdown", {"reason": "left"}),
+            (
+                "system.shutdown",
+                {"reason": "left", "shutdown_reason": "left"},
+            ),
+        ),
+        *[
+            (unchanged, unchanged)
+            for unchanged in (
+                ("conversation.utterance", {"speech": "hi", "text": "ho"}),
+                ("conversation.respond", {"text": "hi"}),
+                ("conversation.objective.completed", {"objective": "book"}),
+                ("Conversation.X-2", {}),
+                ("system.wake_phrase_detected", {}),
+            )
+        ],
+    ],
+)
+def test_twins_are_told_under_one_name(
+    said: tuple[str, Any], told: tuple[str, Any]
+) -> None:
+    event = {"event_type": said[0], "properties": said[1]}
+    assert canonical(event) == {"event_type": told[0], "properties": told[1]}
 
 
 def test_the_event_that_came_is_not_changed() -> None:

@@ -31,6 +31,32 @@ def create(sim: Simulator, **body: Any) -> dict[str, Any]:
     return sim.handle(request).json()
 
 
+def test_tavus_says_what_it_is_told_to_by_webhook_and_when_asked():
+    sim = Simulator(clock=lambda: START_S, newest_events_first=True)
+    posted: list[dict[str, Any]] = []
+    sim.on_event = lambda _, payload: posted.append(payload)
+    made = create(sim, callback_url="http://127.0.0.1:1/hook")
+    ours = made["conversation_id"]
+    path = f"/sim/conversations/{ours}/report"
+    first = {"event_type": None, "properties": {"n": float("inf")}}
+    second = {"event_type": "a-B", "timestamp": 5, "seq": 7}
+    for event in (first, second):
+        assert call(sim, "POST", path, event).status == 204
+    there = sim.handle(
+        SimRequest.of("GET", f"/v2/conversations/{ours}?verbose=true")
+    ).json()["events"]
+    assert there == [
+        second,
+        {**first, "timestamp": "2027-01-15T08:00:00.000000Z"},
+    ]
+    hook = {
+        "conversation_id": ours,
+        "webhook_url": "http://127.0.0.1:1/hook",
+    }
+    assert posted == [{**event, **hook} for event in reversed(there)]
+    assert call(sim, "POST", path, [1]).status == 400
+
+
 def test_the_ledger_has_every_conversation_and_request(sim: Simulator):
     first = create(sim)["conversation_id"]
     second = create(sim)["conversation_id"]

@@ -11,7 +11,6 @@ Protocol: livekit/agents, ``voice/avatar/_datastream_io.py``.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 
 from livekit import rtc
 
+from ..vendor_json import read_json
 from .livekit_room import AVATAR_IDENTITY
 from .playback import Finished, Given, Playback
 from .resampling import Resampler
@@ -244,7 +244,7 @@ class Speaker:
 def _read(payload: str) -> tuple[float, bool]:
     """Position in seconds, and whether it was interrupted."""
     try:
-        content = json.loads(payload)
+        content = read_json(payload)
         return float(content["playback_position"]), bool(content["interrupted"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return 0.0, False  # that it has finished is what matters

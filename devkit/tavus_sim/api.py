@@ -42,6 +42,7 @@ class Account:
     max_page_size: int
     wrap_persona: bool
     strict: bool
+    newest_events_first: bool
     livekit_conversation_url: bool
     credits_spent: bool = False
     undocumented: list[str] = field(default_factory=list)
@@ -177,7 +178,10 @@ class Api:
         conversation = self.conversation(conversation_id)
         answer = conversation.view(self._account.vocabulary)
         if request.query.get("verbose") == "true":
-            answer["events"] = conversation.events or None
+            events = list(conversation.events)
+            if self._account.newest_events_first:
+                events.reverse()
+            answer["events"] = events or None
         return json_reply(answer)
 
     def _end(self, _: SimRequest, conversation_id: str) -> SimReply:

@@ -208,6 +208,13 @@ class ConversationBook:
             "timestamp": iso(now),
             "properties": properties,
         }
+        self.report(conversation, event, now)
+
+    def report(
+        self, conversation: Conversation, event: dict[str, Any], now: float
+    ) -> None:
+        """Say something of a conversation, whatever it is: by webhook, and
+        to whoever asks."""
         conversation.updated_at = now
         conversation.events.append(event)
         callback_url = conversation.request.get("callback_url")

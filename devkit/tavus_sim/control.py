@@ -113,6 +113,8 @@ def _conversation(
             simulator.join(conversation_id)
         case "leave":
             simulator.leave(conversation_id)
+        case "report":
+            simulator.report(conversation_id, request.json_object())
         case "shutdown" if request.body:
             reason = _only(request, "reason")
             if not isinstance(reason, str) or not reason:
@@ -121,7 +123,8 @@ def _conversation(
         case "shutdown":
             simulator.shutdown(conversation_id)
         case _:
-            raise Refusal(400, error=f"join, leave or shutdown, not {verb!r}")
+            verbs = "join, leave, report or shutdown"
+            raise Refusal(400, error=f"{verbs}, not {verb!r}")
     return SimReply(204)
 
 

@@ -62,14 +62,18 @@ class Conversation:
     @property
     def replica_joined(self) -> bool:
         """Whether the replica has come in."""
-        return any(e["event_type"] == _REPLICA_JOINED for e in self.events)
+        return any(e.get("event_type") == _REPLICA_JOINED for e in self.events)
 
     @property
     def shutdown_reason(self) -> str | None:
         """What Tavus said when it ended."""
         for event in self.events:
-            if event["event_type"] == "system.shutdown":
-                return event["properties"]["shutdown_reason"]
+            match event:
+                case {
+                    "event_type": "system.shutdown",
+                    "properties": {"shutdown_reason": str(reason)},
+                }:
+                    return reason
         return None
 
     def limit_s(self, name: str) -> float:

@@ -63,6 +63,8 @@ class Simulator:
             ``data``, and not flat as the real service does.
         strict: list in the ledger, as ``undocumented``, what create requests
             contain that no document knows.
+        newest_events_first: how a conversation's events are listed; which
+            way Tavus does is not documented.
         livekit_conversation_url: whether a conversation in a LiveKit room
             has a ``conversation_url``; what Tavus does is not known.
     """
@@ -83,6 +85,7 @@ class Simulator:
         max_page_size: int = 100,
         wrap_persona: bool = False,
         strict: bool = False,
+        newest_events_first: bool = False,
         livekit_conversation_url: bool = False,
     ) -> None:
         self.recent_requests: deque[SimRequest] = deque(maxlen=1000)
@@ -100,6 +103,7 @@ class Simulator:
             max_page_size=max_page_size,
             wrap_persona=wrap_persona,
             strict=strict,
+            newest_events_first=newest_events_first,
             livekit_conversation_url=livekit_conversation_url,
         )
         self._clock = clock
@@ -297,6 +301,26 @@ class Simulator:
             self.expire()
             conversation = self._running(conversation_id)
             self._book.end(conversation, self.now(), reason=reason)
+            self._changed()
+
+    def report(self, conversation_id: str, event: dict[str, Any]) -> None:
+        """Say something of a conversation, as odd as Tavus can be.
+
+        Args:
+            conversation_id: which; it may have ended.
+            event: said as it is, NaN and all; with the time, where it has
+                none.
+
+        Raises:
+            Refusal: for an unknown conversation.
+        """
+        with self._lock:
+            self.expire()
+            conversation = self._api.conversation(conversation_id)
+            now = self.now()
+            self._book.report(
+                conversation, {"timestamp": iso(now), **event}, now
+            )
             self._changed()
 
     def avatar_reports(
