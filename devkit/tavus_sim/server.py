@@ -232,10 +232,10 @@ class SimServer:
         try:
             async with self._session.post(url, json=payload) as response:
                 if response.status >= 400:
-                    _LOG.warning("%r: webhook got %d", event, response.status)
+                    _LOG.warning("%s: webhook got %d", event, response.status)
         except (ClientError, asyncio.TimeoutError, ValueError) as exc:
             # The URL may hold the receiver's secret: it stays out of the log.
-            _LOG.warning("%r: webhook failed: %s", event, type(exc).__name__)
+            _LOG.warning("%s: webhook failed: %s", event, type(exc).__name__)
 
 
 def _reset(request: web.Request) -> None:
