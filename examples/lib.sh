@@ -7,8 +7,9 @@ python=$root/.venv/bin/python
 stock_replica=r4067604db72 # every account's, by LiveKit's Tavus plugin
 
 say() { printf 'tavus: %s\n' "$*"; }
-fail() {
-  say "$*" >&2
+reason=
+fail() { # says why when all has ended: it is to be the last thing that is said
+  reason=$*
   exit 1
 }
 
@@ -40,12 +41,16 @@ healthy() {
   ) 2>/dev/null
 }
 
-app=
-helpers=() # what the app needs: ended after it, the last one first
-alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
+# What runs, each "process id, tenths of a second that it may take to stop", and
+# what it is. The app comes after what it needs, and is ended before it.
+started=()
+names=()
+guard=
+alive() { kill -0 "$1" 2>/dev/null; }
 
-# Ends a process: asks, waits so many tenths of a second, then insists.
-end() {
+# Ends a process: asks once (a second signal makes TEN exit at once), waits,
+# then insists, and with it ends what it has started itself.
+end() { # process, tenths of a second
   local tenths=$2
   alive "$1" || return 0
   kill -TERM "$1" 2>/dev/null || true
@@ -53,19 +58,96 @@ end() {
     sleep 0.1
     tenths=$((tenths - 1))
   done
-  kill -KILL "$1" 2>/dev/null || true
+  kill -KILL -- "-$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
 }
 
+end_all() {
+  local i
+  for ((i = ${#started[@]} - 1; i >= 0; i--)); do
+    end "${started[i]% *}" "${started[i]#* }"
+  done
+}
+
+# Who kills this script outright leaves what it has started. The guard ends
+# that: it reads it from a pipe, which nobody but this script keeps open.
+start_guard() {
+  local folder
+  folder=$(mktemp -d)
+  mkfifo "$folder/pipe"
+  be_guard <"$folder/pipe" &
+  guard=$!
+  exec 8>"$folder/pipe"
+  rm -r "$folder"
+}
+be_guard() {
+  local line
+  trap '' INT TERM HUP
+  while IFS= read -r line; do started+=("$line"); done
+  end_all
+}
+
+# Starts a process that ends with this script, and is "$process" then. It tells
+# the guard of itself, so that the guard knows of all at any moment.
+start() { # what it is, tenths of a second that it may take to stop, command
+  local name=$1 tenths=$2
+  shift 2
+  # shellcheck disable=SC2016 # sh is to expand them
+  sh -c 'echo "$$ $0" >&8; exec "$@" 8>&-' "$tenths" "$@" </dev/null &
+  process=$!
+  started+=("$process $tenths")
+  names+=("$name")
+}
+
+# Waits until what was started last can be used.
+until_up() { # a command that says whether it can
+  local tenths=300 status=0 name=${names[${#names[@]} - 1]}
+  until "$@"; do
+    if ! alive "$process"; then
+      wait "$process" || status=$?
+      # Who gives up has said why; that stays the last thing on the screen.
+      { [ "$status" -eq 0 ] || [ "$status" -gt 128 ]; } || exit 1
+      fail "$name did not start (status $status), see above"
+    fi
+    tenths=$((tenths - 1))
+    [ "$tenths" -gt 0 ] || fail "$name does not answer after 30 s, see above"
+    sleep 0.1
+  done
+}
+
+# Waits until something that was started ends: "$ended", with "$status".
+until_one_ends() {
+  local i process
+  while sleep 0.2; do
+    for ((i = 0; i < ${#started[@]}; i++)); do
+      process=${started[i]% *}
+      if ! alive "$process"; then
+        status=0
+        wait "$process" || status=$?
+        ended=${names[i]}
+        return
+      fi
+    done
+  done
+}
+
+# Ends all since one has ended that should not have.
+give_up() {
+  [ "$status" -ne 78 ] || exit 1 # a property cannot be used, as it has said
+  say "$ended has ended; stopping ..."
+  fail "$ended has ended by itself (status $status)"
+}
+
 clean_up() {
-  local status=$? i
+  local status=$?
   trap '' INT TERM HUP
   trap - EXIT
-  # The app first: it ends its conversations at Tavus.
-  end "$app" 30
-  for ((i = ${#helpers[@]} - 1; i >= 0; i--)); do
-    end "${helpers[i]}" 50
-  done
+  end_all
+  if [ -n "$guard" ]; then
+    exec 8>&-
+    wait "$guard" || true
+  fi
+  [ -z "$reason" ] || say "$reason" >&2
   exit "$status"
 }
 trap clean_up EXIT
@@ -73,21 +155,16 @@ trap 'say "stopping ..."; exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# Makes what is missing, and puts extensions into the app: folders below the
-# root of the repository, "." for the root itself.
+# Makes what is missing, before anything is started.
 prepare() {
-  local folder name
   "$root/bin/setup"
-  mkdir -p "$tenapp/ten_packages/extension"
-  for folder; do
-    name=${folder##*/}
-    [ "$folder" != . ] || name=tavus_python
-    ln -sfn "../../../../../$folder" "$tenapp/ten_packages/extension/$name"
-  done
-  # From here on own process groups, so that Ctrl-C reaches the script alone:
-  # the app must not be told twice (a second signal makes TEN exit at once).
+  # From here on own process groups, so that Ctrl-C reaches the script alone.
   set -m
+  start_guard
 }
+
+# Whether a folder of the app can be written: it may be somebody else's.
+own_folder() { mkdir -p "$tenapp/$1" 2>/dev/null && [ -w "$tenapp/$1" ]; }
 
 # Where the app listens, and where Tavus can tell it what happens.
 choose_addresses() {
@@ -122,25 +199,20 @@ choose_addresses() {
 
 # A simulated Tavus where there is no key, with these arguments of its own.
 start_simulator() {
-  local frames=${TAVUS_HTTP_FRAME_ORIGINS:-} sim
+  local frames=${TAVUS_HTTP_FRAME_ORIGINS:-}
   if listens 127.0.0.1 "$sim_port"; then
     fail "port $sim_port is in use; choose another: TAVUS_SIM_PORT=8901 $0"
   fi
   say 'TAVUS_API_KEY is not set: a simulated Tavus is used (no bill).'
-  PYTHONPATH=$root/devkit "$python" -m tavus_sim --port "$sim_port" "$@" \
-    </dev/null &
-  sim=$!
-  helpers+=("$sim")
+  start 'the simulated Tavus' 50 env "PYTHONPATH=$root/devkit" \
+    "$python" -m tavus_sim --port "$sim_port" "$@"
   export TAVUS_API_KEY=simulated-key-not-a-secret
   export TAVUS_BASE_URL=http://127.0.0.1:$sim_port/v2
   export TAVUS_REPLICA_ID=${TAVUS_REPLICA_ID:-${TAVUS_FACE_ID:-$stock_replica}}
   unset TAVUS_FACE_ID
   public_url=$url
   export TAVUS_HTTP_FRAME_ORIGINS=${frames:+$frames,}http://127.0.0.1:$sim_port
-  until listens 127.0.0.1 "$sim_port"; do
-    alive "$sim" || fail 'the simulated Tavus did not start, see above'
-    sleep 0.05
-  done
+  until_up listens 127.0.0.1 "$sim_port"
 }
 
 # Tavus's stock replica where nobody chose one.
@@ -154,9 +226,29 @@ choose_replica() {
   fi
 }
 
+# Where it is noted what is open at Tavus: in the app, unless that is somebody
+# else's; then where the extension has it of itself.
+choose_journal() {
+  case ${TAVUS_JOURNAL_DIR:-} in
+    '') ! own_folder .journal || export TAVUS_JOURNAL_DIR=$tenapp/.journal ;;
+    /*) ;;
+    *) TAVUS_JOURNAL_DIR=$PWD/$TAVUS_JOURNAL_DIR ;;
+  esac
+}
+
+# Starts the app, unless TEN would not. Arguments go to it.
+start_app() {
+  (
+    cd "$tenapp"
+    export PYTHONPATH=$root/devkit
+    "$python" "$root/examples/check_app.py" "$@"
+  )
+  start 'the app' 30 "$tenapp/bin/start" "$@"
+}
+
 # Runs the app until it ends, or we are told to. Arguments go to it.
 run_app() {
-  local callback status=0
+  local callback
   export TAVUS_WEBHOOK_SECRET=${TAVUS_WEBHOOK_SECRET:-$("$python" -c \
     'import secrets; print(secrets.token_urlsafe(32))')}
   export TAVUS_HTTP_PAGE_DIR=${TAVUS_HTTP_PAGE_DIR:-$root/web/dist}
@@ -166,17 +258,12 @@ run_app() {
   fi
   export TAVUS_HTTP_HOST=$host
   export TAVUS_HTTP_PORT=$port
-  export TAVUS_JOURNAL_DIR=${TAVUS_JOURNAL_DIR:-$tenapp/.journal}
-  "$tenapp/bin/start" "$@" </dev/null &
-  app=$!
-  until healthy "$at" "$port"; do
-    alive "$app" || fail 'the app did not start, see above'
-    sleep 0.05
-  done
+  choose_journal
+  start_app "$@"
+  until_up healthy "$at" "$port"
 
   say 'Ctrl-C ends it.'
   say "ready: open $url"
-
-  wait "$app" || status=$?
-  fail "the app has ended by itself (status $status); stopping"
+  until_one_ends
+  give_up
 }

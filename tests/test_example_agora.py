@@ -11,28 +11,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.example import Example, account, needs_setup
-from support.places import ROOT
+from support.example import AgoraExample, account, needs_setup
 from support.speech import save, speech
 from support.watched import WatchedSimulator
 from tavus_sim import ThreadedSim
 
-START = ROOT / "examples" / "tavus-agora" / "bin" / "start"
 WAIT_S = 110
 
 
-class AgoraExample(Example):
+def on_account_of(folder: Path, sim: ThreadedSim) -> AgoraExample:
     """The command, on somebody's account."""
-
-    start = START
-
-    def __init__(self, folder: Path, sim: ThreadedSim) -> None:
-        super().__init__(
-            folder,
-            **account(sim),
-            AGORA_APP_ID="0" * 32,
-            TAVUS_EXAMPLE_OUT=str(folder),
-        )
+    return AgoraExample(folder, **account(sim), AGORA_APP_ID="0" * 32)
 
 
 def run(
@@ -45,7 +34,7 @@ def run(
         if not name.startswith(("TAVUS_", "AGORA_"))
     }
     return subprocess.run(
-        [str(START), *arguments],
+        [str(AgoraExample.start), *arguments],
         cwd=cwd,
         env={
             **environment,
@@ -79,7 +68,7 @@ def test_the_avatar_hears_what_was_spoken(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     done = run(tmp_path, "no-such.wav")
     assert done.returncode == 1
-    assert "no-such.wav: there is no such file" in done.stderr
+    assert "no-such.wav cannot be read: No such file" in done.stderr
 
 
 @needs_setup
@@ -95,12 +84,12 @@ async def test_what_a_killed_app_left_is_ended_by_the_next(
         )
 
     with ThreadedSim(simulator) as sim:
-        async with AgoraExample(tmp_path, sim) as example:
+        async with on_account_of(tmp_path, sim) as example:
             await simulator.until(lambda: utterances() > 0, 60)
             example.kill_app(signal.SIGKILL)
             await example.ended()
         (left,) = simulator.active
-        async with AgoraExample(tmp_path, sim) as example:
+        async with on_account_of(tmp_path, sim) as example:
             await simulator.until(
                 lambda: (
                     simulator.ledger()["created"] == 2

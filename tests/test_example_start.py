@@ -293,7 +293,16 @@ async def test_the_app_takes_the_properties_of_tens_server(
     file = tmp_path / "property-room-1.json"
     file.write_text(json.dumps(properties))
     process = await asyncio.create_subprocess_exec(
-        str(TENAPP / "bin" / "start"), "--property", str(file), stderr=PIPE
+        str(TENAPP / "bin" / "start"),
+        *("--property", str(file)),
+        stderr=PIPE,
+        env={
+            **os.environ,
+            "TAVUS_API_KEY": "tvk-0123456789abcdef",
+            "TAVUS_BASE_URL": "http://127.0.0.1:1/v2",
+            "TAVUS_REPLICA_ID": "r9d30b0e55ac",
+            "TAVUS_JOURNAL_DIR": str(tmp_path),
+        },
     )
     assert process.stderr is not None
     log = ""

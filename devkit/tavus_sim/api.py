@@ -85,8 +85,16 @@ class Api:
         Raises:
             Refusal: what Tavus would refuse.
         """
-        key = request.headers.get("x-api-key")
-        if not key or self._account.api_key not in (None, key):
+        key, known = request.headers.get("x-api-key"), self._account.api_key
+        if not key:
+            takes = "takes any" if known is None else "takes one"
+            raise Refusal(
+                401,
+                # Tavus leaves out what comes after the colon.
+                message="Invalid access token: the header x-api-key is "
+                f"missing or empty; this simulator {takes} key, and needs it",
+            )
+        if known not in (None, key):
             raise Refusal(401, message="Invalid access token")
         return self._actions[route.action](request, *route.arguments)
 

@@ -22,6 +22,8 @@ _NOTES_HZ = (262, 294, 330, 349, 392, 440, 494, 523, 494, 440, 392, 330, 262)
 _LOUD = 9000
 _WAIT_S = 90.0
 _LOOK_S = 0.2
+# It is interrupted after a second, and the simulator keeps a minute of audio.
+_SHORTEST_S, _LONGEST_S = 1.5, 50.0
 
 
 def write_melody(file: Path) -> None:
@@ -42,6 +44,23 @@ def write_melody(file: Path) -> None:
     with wave.Wave_write(str(file)) as wav:
         wav.setparams((1, 2, _RATE_HZ, 0, "NONE", ""))
         wav.writeframes(samples.tobytes())
+
+
+def problem_of(file: Path) -> str:
+    """Why the file cannot be spoken; "" when it can."""
+    try:
+        with wave.Wave_read(str(file)) as wav:
+            shape = (wav.getnchannels(), wav.getsampwidth())
+            seconds = wav.getnframes() / wav.getframerate()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (wave.Error, EOFError, ZeroDivisionError) as error:
+        return f"is no WAV file that can be used ({error or 'it is too short'})"
+    if shape != (1, 2):
+        return f"has {shape[0]} channel(s) of {8 * shape[1]} bits"
+    if not _SHORTEST_S <= seconds <= _LONGEST_S:
+        return f"is {seconds:.1f} s long"
+    return ""
 
 
 def compare(sim_url: str, spoken: Path, heard: Path) -> int:
@@ -115,6 +134,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     melody = commands.add_parser("melody")
     melody.add_argument("file", type=Path)
+    checking = commands.add_parser("check")
+    checking.add_argument("file", type=Path)
     comparing = commands.add_parser("compare")
     comparing.add_argument("sim_url")
     comparing.add_argument("spoken", type=Path)
@@ -122,6 +143,14 @@ def main() -> int:
     args = parser.parse_args()
     if args.command == "melody":
         write_melody(args.file)
+        return 0
+    if args.command == "check":
+        problem = problem_of(args.file)
+        if problem:
+            sys.exit(
+                f"tavus: {args.file} {problem}; it must be a WAV file, 16-bit "
+                f"mono, {_SHORTEST_S:g} to {_LONGEST_S:g} s long"
+            )
         return 0
     return compare(args.sim_url, args.spoken, args.heard)
 

@@ -35,8 +35,8 @@ needs_page = pytest.mark.skipif(
 class Example:
     """examples/tavus/bin/start as a process; a context manager.
 
-    ``start`` is the script, which is ready within ``ready_s``; other examples
-    are subclasses.
+    ``start`` is the script, which is ready within ``ready_s``; ``via`` is a
+    command that runs it. Other examples are subclasses.
 
     Args:
         folder: Where it is called from, and has its journal.
@@ -46,12 +46,13 @@ class Example:
 
     start = START
     ready_s = READY_S
+    via: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
         usual = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("TAVUS_", "LIVEKIT_"))
+            if not name.startswith(("TAVUS_", "LIVEKIT_", "AGORA_"))
         }
         self._folder = folder
         self._arguments = arguments
@@ -79,6 +80,7 @@ class Example:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
+            *self.via,
             str(self.start),
             *self._arguments,
             env=self._env,
@@ -129,6 +131,16 @@ class Example:
         if not self._ready.done():
             self._ready.set_exception(AssertionError("\n".join(self.output)))
             self._ready.exception()  # not everybody waits for it
+
+
+class AgoraExample(Example):
+    """examples/tavus-agora/bin/start, with its WAV files in the folder."""
+
+    start = ROOT / "examples" / "tavus-agora" / "bin" / "start"
+
+    def __init__(self, folder: Path, *arguments: str, **env: str) -> None:
+        env = {"TAVUS_EXAMPLE_OUT": str(folder), **env}
+        super().__init__(folder, *arguments, **env)
 
 
 def account(sim: ThreadedSim) -> dict[str, str]:

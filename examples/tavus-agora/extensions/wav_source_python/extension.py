@@ -29,6 +29,12 @@ _WAIT_S = 60.0
 _CUT_AFTER_S = 1.0
 # Why an utterance ends: its end, or an interruption (ten_ai_base).
 _WHOLE, _CUT = 1, 2
+# The code of an error that does not pass by itself (ten_ai_base).
+_FATAL = -1000
+
+
+class _SceneError(Exception):
+    """The scene cannot go on; the text says why."""
 
 
 class WavSourceExtension(AsyncExtension):
@@ -36,7 +42,7 @@ class WavSourceExtension(AsyncExtension):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._happened: asyncio.Queue[str] = asyncio.Queue(1000)
+        self._happened: asyncio.Queue[str | _SceneError] = asyncio.Queue(1000)
         self._task: asyncio.Task[None] | None = None
         self._frames: list[bytes] = []
         self._rate_hz = 0
@@ -55,7 +61,12 @@ class WavSourceExtension(AsyncExtension):
     async def on_data(self, _ten_env: AsyncTenEnv, data: Data) -> None:
         event_type, problem = data.get_property_string("event_type")
         what = data.get_name() if problem is not None else event_type
-        if not self._happened.full():
+        if what == "error":
+            code, _ = data.get_property_int("code")
+            message, _ = data.get_property_string("message")
+            if code == _FATAL and not self._happened.full():
+                self._happened.put_nowait(_SceneError(message))
+        elif not self._happened.full():
             self._happened.put_nowait(what)
 
     async def _play(self, ten_env: AsyncTenEnv) -> None:
@@ -66,12 +77,24 @@ class WavSourceExtension(AsyncExtension):
             await self._scene(ten_env, channel)
         # pylint: disable-next=broad-exception-caught
         except Exception as problem:
+            # The app has nothing else to do, and ends. Nothing is open by now
+            # but what may be in the making, which is in the journal.
             ten_env.log_error(f"{self.name}: {problem!r}")
+            reason = str(problem) or repr(problem)
+            await _tell(
+                ten_env,
+                "error",
+                {
+                    "code": _FATAL,
+                    "message": f"{self.name}: {reason}",
+                    "metadata": {"kind": "config"},
+                },
+            )
 
     def _read(self, file: str) -> None:
         with wave.open(file) as wav:
             if (wav.getnchannels(), wav.getsampwidth()) != (1, 2):
-                raise ValueError(f"{file} is not 16-bit mono PCM")
+                raise _SceneError(f"{file} is not 16-bit mono PCM")
             self._rate_hz = wav.getframerate()
             size = round(self._rate_hz * _FRAME_S)
             while frame := wav.readframes(size):
@@ -80,19 +103,27 @@ class WavSourceExtension(AsyncExtension):
     async def _scene(self, ten_env: AsyncTenEnv, channel: str) -> None:
         user = {"remote_user_id": _USER, "channel": channel}
         await _command(ten_env, "on_user_joined", user)
+        created = False
         try:
+            await self._until("tavus_conversation_created")
+            created = True
             await self._speak(ten_env)
-        # The avatar costs as long as the user is there.
-        # pylint: disable-next=broad-exception-caught
-        except Exception as problem:
-            ten_env.log_error(f"{self.name}: {problem!r}")
-        await _command(ten_env, "on_user_left", user)
-        await self._until("tavus_conversation_ended")
+        finally:
+            # The avatar costs as long as the user is there.
+            await _command(ten_env, "on_user_left", user)
+            if created:
+                await self._until_over(ten_env)
         ten_env.log_info("the user has left, and the session is over")
 
-    async def _speak(self, ten_env: AsyncTenEnv) -> None:
-        await self._until("tavus_conversation_created")
+    async def _until_over(self, ten_env: AsyncTenEnv) -> None:
+        """Waits for the end, for as long as the avatar node tries."""
+        while True:
+            try:
+                return await self._until("tavus_conversation_ended")
+            except _SceneError as problem:
+                ten_env.log_error(f"{self.name}: not over yet: {problem!r}")
 
+    async def _speak(self, ten_env: AsyncTenEnv) -> None:
         ten_env.log_info("speaking the whole file")
         await _tell(ten_env, "tts_audio_start", {"request_id": "whole"})
         for frame in self._frames:  # as fast as a TTS makes it
@@ -116,10 +147,14 @@ class WavSourceExtension(AsyncExtension):
 
     async def _until(self, what: str) -> None:
         async def wait() -> None:
-            while await self._happened.get() != what:
-                pass
+            while (happened := await self._happened.get()) != what:
+                if isinstance(happened, _SceneError):
+                    raise happened
 
-        await asyncio.wait_for(wait(), _WAIT_S)
+        try:
+            await asyncio.wait_for(wait(), _WAIT_S)
+        except asyncio.TimeoutError:
+            raise _SceneError(f"no {what} within {_WAIT_S:g} s") from None
 
     async def _send(self, ten_env: AsyncTenEnv, pcm: bytes) -> None:
         frame = AudioFrame.create("pcm_frame")
