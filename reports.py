@@ -40,6 +40,11 @@ _MEMBERS = {
     "conversation.utterance": ("speech", "text"),
     "conversation.utterance.streaming": ("speech", "text"),
 }
+# What is not what an event says.
+_ENVELOPE = (
+    *("conversation_id", "webhook_url"),
+    *("event_type", "message_type", "seq", "timestamp"),
+)
 _ONCE = "system.replica_joined"
 _LEGACY = re.compile(r"conversation\.(replica|pal|user)\.(\w+_speaking)")
 _SPEAKING = re.compile(r"conversation\.(started|stopped)_speaking")
@@ -274,8 +279,14 @@ def _key(event: Mapping[str, Any]) -> object:
 
 
 def _digest(event: Mapping[str, Any]) -> bytes:
+    """Of what it says: objectives have it beside ``properties``, too."""
+    content = {
+        name: value
+        for name, value in event.items()
+        if name not in _ENVELOPE and value not in (None, {})
+    }
     try:
-        text = json.dumps(event.get("properties"), sort_keys=True)
+        text = json.dumps(content, sort_keys=True)
     except RecursionError:
         text = ""  # nested for mischief: one such is enough
     return hashlib.sha256(text.encode()).digest()

@@ -218,7 +218,7 @@ async def test_delete_that_takes_too_long_is_504() -> None:
         held.release()
 
 
-@pytest.mark.parametrize("conversation_id", ["a.b", "a%20b", "x" * 129])
+@pytest.mark.parametrize("conversation_id", ["a%20b", "ü", "x" * 257])
 async def test_delete_of_no_id_is_refused(conversation_id: str) -> None:
     async with TenRun() as run, Browser(run.url) as browser:
         status, reply = await browser.end(conversation_id)

@@ -6,6 +6,7 @@
 """Both extensions in one graph, with a simulated Tavus behind them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ CREATED = "tavus_conversation_created"
 ENDED = "tavus_conversation_ended"
 KEY = "tvk-0123456789abcdef"
 REPLICA = "r9d30b0e55ac"
+SECRET = "a-secret-of-some-length"
 
 pytestmark = pytest.mark.usefixtures("ten_app")
 
@@ -38,7 +40,11 @@ def graph_of(properties: dict[str, Any]) -> dict[str, Any]:
                 "type": "extension",
                 "name": "http",
                 "addon": "tavus_http_python",
-                "property": {**UNLIMITED, "port": "PORT"},
+                "property": {
+                    **UNLIMITED,
+                    "port": "PORT",
+                    "webhook_secret": SECRET,
+                },
             },
             {
                 "type": "extension",
@@ -69,6 +75,9 @@ def graph_of(properties: dict[str, Any]) -> dict[str, Any]:
                         ],
                         "dest": [{"extension": "tavus"}],
                     }
+                ],
+                "data": [
+                    {"name": "tavus_event", "dest": [{"extension": "tavus"}]}
                 ],
             },
             {
@@ -256,3 +265,65 @@ async def test_stop_ends_what_all_tabs_have(tmp_path: Path) -> None:
         assert len(simulator.active) == 10
         await run.stop()
         assert simulator.active == []
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_what_tavus_says_reaches_the_page_once_however_odd(
+    tmp_path: Path, newest_first: bool
+) -> None:
+    simulator = Simulator(newest_events_first=newest_first)
+    said: list[dict[str, Any]] = [
+        {"event_type": "conversation.perception-analysis", "seq": 1},
+        {"event_type": "conversation.objective.completed", "name": "book"},
+        {"event_type": "system.wake_phrase_detected", "properties": None},
+        *[
+            {
+                "event_type": "conversation.tool_call",
+                "timestamp": 1746000000.5,
+                **number,
+                "properties": {"name": name, "arguments": arguments},
+            }
+            for number in ({"seq": 2}, {"seq": 3})
+            for name, arguments in (
+                ("book", {"n": float("nan")}),
+                ("end", None),
+            )
+        ],
+    ]
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    async with running(
+        tmp_path,
+        simulator,
+        callback_url=f"http://127.0.0.1:PORT/api/tavus/webhook/{SECRET}",
+        status_poll_s=0.1,
+    ) as (_, browser):
+        _, reply = await browser.create(user_id="u1")
+        ours = reply["data"]["conversation_id"]
+        tab = await browser.listen("u1")
+        assert (await tab.next() or ("",))[0] == CREATED
+        for event in said:
+            simulator.report(ours, event)
+        simulator.shutdown(ours, "left")
+        heard = []
+        while (news := await tab.next()) and news[0] != ENDED:
+            assert news[0] == "tavus_event"
+            heard.append(json.loads(news[1]["event"], parse_constant=refuse))
+        types = [event["event_type"] for event in heard]
+        assert sorted(types) == [
+            "conversation.objective.completed",
+            "conversation.perception_analysis",
+            *["conversation.tool_call"] * 4,
+            "system.shutdown",
+            "system.wake_phrase_detected",
+        ]
+        calls = [
+            (event["seq"], event["properties"])
+            for event in heard
+            if event["event_type"] == "conversation.tool_call"
+        ]
+        for seq in (2, 3):
+            assert (seq, {"name": "book", "arguments": {"n": None}}) in calls
+            assert (seq, {"name": "end", "arguments": None}) in calls

@@ -5,6 +5,7 @@
 #
 """What the graph and the pages say to each other through the HTTP side."""
 
+import io
 import json
 from typing import Any
 
@@ -69,18 +70,45 @@ async def test_what_a_page_hears_reaches_the_graph_once() -> None:
     "body",
     [
         {},
-        {"event_type": "conversation.echo", "properties": {"text": "x"}},
+        {**SAID, "event_type": None},
+        {**SAID, "event_type": "with blanks"},
         {**SAID, "conversation_id": "c2"},
-        {**SAID, "properties": {"role": "admin", "speech": "x"}},
+        {**SAID, "properties": "x"},
     ],
 )
-async def test_a_page_cannot_say_what_it_likes(body: Any) -> None:
+async def test_what_is_no_event_of_this_conversation_is_refused(
+    body: Any,
+) -> None:
     graph = ScriptedGraph()
     async with serving(graph) as (service, browser):
         service.publish(CREATED, conversation("u1"))
         status, reply = await browser.ask("POST", INTERACTION, json=body)
         assert (status, reply["code"]) == (422, "1001")
         assert graph.heard.messages == []
+
+
+async def test_a_frame_of_the_camera_reaches_the_graph() -> None:
+    frame = {"data": "A" * 150_000, "mime_type": "image/jpeg"}
+    seen = {
+        "event_type": "conversation.perception_tool_call",
+        "timestamp": 1746000000.5,
+        "properties": {
+            "modality": "vision",
+            "name": "waves",
+            "arguments": {"hand": "left"},
+            "frames": [frame] * 6,
+        },
+    }
+    graph = ScriptedGraph()
+    async with serving(graph) as (service, browser):
+        service.publish(CREATED, conversation("u1"))
+        status, reply = await browser.ask("POST", INTERACTION, json=seen)
+        assert (status, reply["data"]) == (200, {"accepted": True})
+        [heard] = graph.heard.named("event")
+        assert json.loads(heard["event"]) == {**seen, "conversation_id": "c1"}
+        too_much = io.BytesIO(json.dumps([frame] * 8).encode())
+        status, reply = await browser.ask("POST", INTERACTION, data=too_much)
+        assert (status, reply["code"]) == (413, "1004")
 
 
 async def test_a_page_may_tell_of_a_call_that_has_just_ended() -> None:

@@ -92,6 +92,46 @@ def test_what_tavus_invents_one_day_is_taken() -> None:
     assert deliver(to, event_type="application.bare", properties=None)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"event_type": "conversation.perception-analysis"},
+        {"event_type": "conversation.objective.completed"},
+        {"event_type": "Application.V2_ready"},
+        {"event_type": "system.wake_phrase_detected", "properties": None},
+        {"message_type": "canvas"},
+        {"message_type": 7},
+        {"timestamp": 1752216347.472},
+        {"timestamp": []},
+        {"timestamp": None},
+        {"seq": "7"},
+        {"properties": {"n": None}},
+    ],
+)
+def test_odd_webhooks_are_taken_as_they_are(odd: dict[str, Any]) -> None:
+    accepted = deliver(hooks(), **odd)
+    assert accepted is not None
+    wanted = {**sent(), **odd}
+    del wanted["webhook_url"]
+    assert accepted.event == {
+        **wanted,
+        "properties": wanted["properties"] or {},
+    }
+
+
+def test_what_is_no_number_of_json_is_taken_as_null() -> None:
+    accepted = deliver(
+        hooks(), properties={"a": float("nan"), "b": [float("-inf")]}
+    )
+    assert accepted is not None
+    assert accepted.event["properties"] == {"a": None, "b": [None]}
+
+
+def test_of_a_conversation_with_an_odd_id_webhooks_are_taken() -> None:
+    to = Webhooks(SECRET, {"c1.a/b c"}.__contains__)
+    assert deliver(to, conversation_id="c1.a/b c")
+
+
 def test_a_repetition_is_known_whatever_came_between() -> None:
     to = hooks()
     first = {"timestamp": "2025-07-11T06:45:47.472000Z"}
@@ -101,12 +141,43 @@ def test_a_repetition_is_known_whatever_came_between() -> None:
     assert answers == [True, True, False, False, False]
 
 
-def test_repetitions_are_known_by_conversation_type_and_time() -> None:
+def test_repetitions_are_known_by_conversation_type_time_and_content() -> None:
     to = hooks()
-    assert deliver(to)
-    assert deliver(to, conversation_id="c2")
-    assert deliver(to, event_type="system.replica_joined")
-    assert not deliver(to, properties={"presigned": "anew"})
+    changes: list[dict[str, Any]] = [
+        {},
+        {"conversation_id": "c2"},
+        {"event_type": "system.replica_joined"},
+        {"timestamp": "2025-07-11T06:45:47.473000Z"},
+        {"properties": {"shutdown_reason": "x"}},
+        {"objective_name": "book"},
+        {"seq": 1},
+        {"seq": 2},
+    ]
+    for taken in (True, False):
+        for change in changes:
+            assert (deliver(to, **change) is not None) is taken, change
+    # Where it was sent, and in which envelope, is not what it says.
+    assert not deliver(to, webhook_url="https://other.example")
+    assert not deliver(to, message_type=None)
+
+
+@pytest.mark.parametrize("more", [{}, {"seq": 5}])
+def test_two_tool_calls_of_one_moment_are_two(more: dict[str, Any]) -> None:
+    to = hooks()
+    call = {"event_type": "conversation.tool_call", **more}
+    names = ("book", "cancel", "book", "cancel")
+    taken = [
+        deliver(to, **call, properties={"name": name}) is not None
+        for name in names
+    ]
+    assert taken == [True, True, False, False]
+
+
+def test_of_a_room_what_has_neither_number_nor_time_is_new() -> None:
+    to = hooks()
+    said = {"event_type": "conversation.utterance", "timestamp": None}
+    assert deliver(to, **said)
+    assert deliver(to, **said)
 
 
 def test_without_a_time_they_are_known_by_what_they_say() -> None:
@@ -139,18 +210,13 @@ def test_of_other_conversations_nothing_is_taken_nor_remembered() -> None:
     [
         ({"conversation_id": None}, "conversation_id: Input should be"),
         ({"conversation_id": 7}, "conversation_id: Input should be"),
-        ({"conversation_id": ""}, "conversation_id: String should match"),
-        ({"conversation_id": "../c1"}, "conversation_id: String should match"),
-        ({"conversation_id": "c1\n"}, "conversation_id: String should match"),
-        ({"conversation_id": "c" * 129}, "conversation_id: String should"),
+        ({"conversation_id": ""}, "conversation_id: String should have"),
+        ({"conversation_id": "c" * 257}, "conversation_id: String should"),
         ({"event_type": ""}, "event_type: String should match"),
-        ({"event_type": "System.X"}, "event_type: String should match"),
-        ({"event_type": "a" * 101}, "event_type: String should match"),
+        ({"event_type": "a" * 201}, "event_type: String should match"),
         ({"event_type": "a\n"}, "event_type: String should match"),
+        ({"event_type": "a b"}, "event_type: String should match"),
         ({"event_type": None}, "event_type: Input should be"),
-        ({"message_type": 7}, "message_type: Input should be"),
-        ({"timestamp": []}, "timestamp: Input should be"),
-        ({"timestamp": True}, "timestamp: Input should be"),
         ({"properties": []}, "properties: Input should be"),
         ({"properties": "x"}, "properties: Input should be"),
     ],
@@ -170,10 +236,12 @@ def test_a_wrong_envelope_is_refused(
     [b"", b"{", b"[]", b"null", b"\xff", b'{"a": NaN}', b"[" * 100_000],
 )
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidMessageError, match=r"the body|NaN"):
+    with pytest.raises(
+        InvalidMessageError, match=r"the body|event_type: Field"
+    ):
         hooks().accept(body)
 
 
 def test_a_report_of_a_face_in_training_is_not_of_a_conversation() -> None:
-    with pytest.raises(InvalidMessageError, match="conversation_id: Field"):
+    with pytest.raises(InvalidMessageError, match="event_type: Field"):
         hooks().accept(b'{"replica_id": "r1", "status": "ready"}')

@@ -292,6 +292,7 @@ def test_a_message_of_more_than_64_kib_is_refused(sim: Simulator):
                 "output": "",
             },
         ),
+        ("tool_result", {"tool_call_id": "c", "output": {"a": 1}}),
     ],
 )
 def test_what_tavus_can_use(
@@ -347,7 +348,12 @@ def test_what_tavus_can_use(
         (
             "tool_result",
             {"tool_call_id": "c", "name": "n", "status": "success"},
-            "properties.output must be a text",
+            "properties.output must be a text or an object",
+        ),
+        (
+            "tool_result",
+            {"tool_call_id": "c", "status": "done", "output": ""},
+            "properties.status must be success or error",
         ),
         ("set_emotion", {}, "unknown event_type 'conversation.set_emotion'"),
         ("interrupt", [], "properties must be an object"),

@@ -149,9 +149,12 @@ def _check_message(message: Any, conversation_id: str) -> None:
         case "conversation.sensitivity":
             _check_sensitivity(properties)
         case "conversation.tool_result":
-            for name in ("tool_call_id", "name", "status"):
-                _text(properties, name)
-            _text(properties, "output", may_be_empty=True)
+            # docs.tavus.io, conversation-tool-result: only the id is needed.
+            _text(properties, "tool_call_id")
+            if properties.get("status", "success") not in ("success", "error"):
+                raise _Problem("properties.status must be success or error")
+            if not isinstance(properties.get("output"), (str, dict)):
+                raise _Problem("properties.output must be a text or an object")
         case other:
             raise _Problem(f"unknown event_type {other!r}")
 

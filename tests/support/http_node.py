@@ -143,7 +143,9 @@ class TenRun:
         self._run: asyncio.Future[Any] | None = None
         self._obeying: set[asyncio.Task[Any]] = set()
         if graph is not None:
-            text = json.dumps(graph).replace('"PORT"', str(self.port))
+            text = json.dumps(graph)
+            for port in ('"PORT"', "PORT"):  # alone, and in a URL
+                text = text.replace(port, str(self.port))
             self._tester.set_test_mode_graph(text)
         else:
             settings = {**UNLIMITED, "port": self.port, **(properties or {})}

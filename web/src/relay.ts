@@ -12,26 +12,19 @@
 import { ApiError, problemOf, type Problem } from "./api";
 import type { AppMessage } from "./rooms/room";
 
-/** What the API takes; it refuses everything else. */
-const RELAYED = new Set([
-  "conversation.utterance",
-  "conversation.utterance.streaming",
-  "conversation.started_speaking",
-  "conversation.stopped_speaking",
-  "conversation.replica.started_speaking",
-  "conversation.replica.stopped_speaking",
-  "conversation.user.started_speaking",
-  "conversation.user.stopped_speaking",
-  "conversation.tool_call",
-  "conversation.perception_tool_call",
-  "conversation.perception_analysis",
-  "conversation.joined",
-  "conversation.left",
-  "system.replica_joined",
-  "system.replica_present",
-  "system.pal_joined",
-  "system.pal_present",
-  "system.shutdown",
+/** Tavus's events; a room carries other messages, too, such as its chat. */
+const FROM_TAVUS = /^(conversation|system|application)\./i;
+/** What others in the room say to Tavus; the graph knows what it says itself. */
+const TO_TAVUS = new Set([
+  "conversation.echo",
+  "conversation.respond",
+  "conversation.interrupt",
+  "conversation.overwrite_llm_context",
+  "conversation.append_llm_context",
+  "conversation.sensitivity",
+  "conversation.set_emotion",
+  "conversation.tool_result",
+  "conversation.objective.confirm",
 ]);
 const PARTIAL = "conversation.utterance.streaming";
 const MAX_WAITING = 256;
@@ -66,7 +59,8 @@ export class Relay {
   }
 
   push(message: AppMessage): void {
-    if (!this.#mine || !RELAYED.has(message.event_type)) return;
+    const type = message.event_type;
+    if (!this.#mine || !FROM_TAVUS.test(type) || TO_TAVUS.has(type)) return;
     this.#waiting.push(message);
     if (this.#waiting.length > MAX_WAITING) {
       // The next partial says all that this one did.

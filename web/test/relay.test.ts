@@ -69,7 +69,17 @@ it("sends one after the other, in order", async () => {
   expect(order()).toEqual([1, 2, 3]);
 });
 
-it("keeps to itself what the graph would not take", () => {
+it.each([
+  "conversation.perception-analysis",
+  "conversation.objective.completed",
+  "system.wake_phrase_detected",
+  "Conversation.V2",
+])("hands on whatever Tavus says: %s", (event_type) => {
+  relay().push({ event_type });
+  expect(posts.map(({ message }) => message.event_type)).toEqual([event_type]);
+});
+
+it("keeps to itself what Tavus has not said", () => {
   const one = relay();
   one.push({ event_type: "conversation.echo" });
   one.push({ event_type: "chat" });

@@ -52,8 +52,10 @@ export function answerTo(text, { context, camera }) {
 }
 
 /** What the face says when a tool has answered. */
-export function toolAnswer({ name, status, output }) {
-  return status === "success" ? output : `The tool ${name} failed: ${output}`;
+export function toolAnswer({ name, status = "success", output }) {
+  const said = typeof output === "string" ? output : JSON.stringify(output);
+  const tool = name ? `The tool ${name}` : "The tool";
+  return status === "success" ? said : `${tool} failed: ${said}`;
 }
 
 function quoted(text) {

@@ -23,6 +23,8 @@ from starlette.responses import Response
 USER_ID = r"^[A-Za-z0-9_.:@+\-]{1,128}$"
 CHANNEL = r"^[ -~]{0,64}$"
 IDENTIFIER = r"^[A-Za-z0-9_\-]{0,128}$"
+# Tavus's own, whatever it makes them of.
+CONVERSATION_ID = r"^[!-.0-~]{1,256}$"
 # Begins the public names of browsers, which nobody can give themselves.
 BROWSER = "web-"
 NO_BROWSER: JsonDict = {"not": {"pattern": f"^{BROWSER}"}}

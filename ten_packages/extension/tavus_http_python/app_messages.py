@@ -3,10 +3,10 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""What Tavus documents for each app message, both ways.
+"""What is needed of what Tavus says, and what may be said to it.
 
-From docs.tavus.io/sections/event-schemas. Tavus adds fields now and then, so
-what it says may hold more than is known here; what is said to it may not.
+From docs.tavus.io/sections/event-schemas. Tavus adds and renames now and
+then, so what it says passes whatever it is; what is said to it is checked.
 """
 
 from __future__ import annotations
@@ -25,87 +25,18 @@ from pydantic import (
     model_validator,
 )
 
-Role = Literal["replica", "pal", "user"]
 Sensitivity = Literal["superlow", "verylow", "low", "medium", "high", "auto"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
-class Said(BaseModel):
-    """Properties of what Tavus says; more than these may be there."""
+class Envelope(BaseModel):
+    """What is acted on of what Tavus says; the rest of it passes as it is."""
 
-    model_config = ConfigDict(
-        extra="allow", strict=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
-
-class _Utterance(Said):
-    role: Role
-    speech: str
-    interrupted: bool = False
-
-
-class _Streaming(Said):
-    role: Role
-    speech: str
-    content_index: int | None = None
-    final: bool | None = None
-    is_interrupted: bool | None = None
-
-
-class _Speaking(Said):
-    role: Role
-    duration: float | int | None = None
-    interrupted: bool | None = None
-
-
-class _SpeakingOfOne(Said):
-    duration: float | int | None = None
-    interrupted: bool | None = None
-
-
-class _ToolCall(Said):
-    name: Name
-    arguments: str
-    tool_call_id: str = ""
-
-
-class _PerceptionToolCall(Said):
-    name: Name
-    arguments: str | dict[str, Any]
-    modality: Literal["vision", "audio"]
-    frames: list[Any] = []
-
-
-class _PerceptionAnalysis(Said):
-    analysis: str | dict[str, Any]
-
-
-class _Shutdown(Said):
-    shutdown_reason: str = ""
-    reason: str = ""
-
-
-FROM_PAGE: dict[str, type[Said]] = {
-    "conversation.utterance": _Utterance,
-    "conversation.utterance.streaming": _Streaming,
-    "conversation.started_speaking": _Speaking,
-    "conversation.stopped_speaking": _Speaking,
-    "conversation.replica.started_speaking": _SpeakingOfOne,
-    "conversation.replica.stopped_speaking": _SpeakingOfOne,
-    "conversation.user.started_speaking": _SpeakingOfOne,
-    "conversation.user.stopped_speaking": _SpeakingOfOne,
-    "conversation.tool_call": _ToolCall,
-    "conversation.perception_tool_call": _PerceptionToolCall,
-    "conversation.perception_analysis": _PerceptionAnalysis,
-    "conversation.joined": Said,
-    "conversation.left": Said,
-    "system.replica_joined": Said,
-    "system.pal_joined": Said,
-    "system.replica_present": Said,
-    "system.pal_present": Said,
-    "system.shutdown": _Shutdown,
-}
+    event_type: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+    properties: dict[str, Any] | None = None
 
 
 class Asked(BaseModel):
@@ -182,7 +113,7 @@ def _as_text(output: object) -> object:
 
 class _ToolResult(Asked):
     tool_call_id: Name
-    name: Name
+    name: Name | None = None
     status: Name = "success"
     output: Annotated[str, BeforeValidator(_as_text)]
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from .answers import (
-    IDENTIFIER,
+    CONVERSATION_ID,
     NO_BROWSER,
     USER_ID,
     Accepted,
@@ -40,7 +40,8 @@ from .json_body import InvalidMessageError
 from .parts import Parts, caller_of, unknown
 
 _CREATE_BYTES = 256 * 1024
-_INTERACTION_BYTES = 64 * 1024
+# Frames of what the user's camera shows are in some (perception).
+_INTERACTION_BYTES = 1024 * 1024
 _FROM_TAVUS = (
     "auth",
     "credits",
@@ -57,9 +58,7 @@ _FROM_TAVUS = (
 
 T = TypeVar("T", bound=BaseModel)
 UserId = Annotated[str, Query(pattern=USER_ID, json_schema_extra=NO_BROWSER)]
-ConversationId = Annotated[
-    str, Path(pattern=IDENTIFIER, min_length=1, max_length=128)
-]
+ConversationId = Annotated[str, Path(pattern=CONVERSATION_ID)]
 
 
 def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:

@@ -14,11 +14,11 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from .answers import ANSWERS, CreateRequest, Reply, RoomRequest, Trouble
-from .app_messages import FROM_PAGE
+from .app_messages import Envelope
+from .webhooks import WebhookEnvelope
 
 _ALWAYS = ("forbidden", "too_many", "internal")
 _BEARER = "bearer"
-_WHOLE = {"type": ["integer", "null"], "minimum": 0, "maximum": 2**63 - 1}
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "After how many seconds to try again.",
@@ -113,60 +113,12 @@ def room_body() -> dict[str, Any]:
 
 def interaction_body() -> dict[str, Any]:
     """The request body of an interaction: one app message."""
-    return _json_body(
-        {"anyOf": [_app_message(name) for name in FROM_PAGE]}, required=True
-    )
+    return _json_body(Envelope.model_json_schema(), required=True)
 
 
 def webhook_body() -> dict[str, Any]:
     """The request body of a webhook."""
-    return _json_body(
-        {
-            "type": "object",
-            "required": ["conversation_id", "event_type"],
-            "properties": {
-                "conversation_id": {
-                    "type": "string",
-                    "pattern": "^[A-Za-z0-9_-]{1,128}$",
-                },
-                "event_type": {
-                    "type": "string",
-                    "pattern": "^[a-z_.]{1,100}$",
-                },
-                "message_type": {"type": "string"},
-                "timestamp": {"type": "string"},
-                "properties": {"type": "object"},
-            },
-        },
-        required=True,
-    )
-
-
-def _app_message(name: str) -> dict[str, Any]:
-    properties = FROM_PAGE[name].model_json_schema()
-    needed = bool(properties.get("required"))
-    return {
-        "type": "object",
-        "title": name,
-        "required": ["event_type", *(["properties"] if needed else [])],
-        "properties": {
-            "message_type": {"enum": ["conversation", "system", None]},
-            "event_type": {"const": name},
-            "timestamp": {
-                "anyOf": [
-                    {"type": "number"},
-                    {"type": "string", "minLength": 1, "maxLength": 256},
-                    {"type": "null"},
-                ]
-            },
-            "seq": _WHOLE,
-            "turn_idx": _WHOLE,
-            "inference_id": {"type": ["string", "null"]},
-            "properties": properties
-            if needed
-            else {"anyOf": [properties, {"type": "null"}]},
-        },
-    }
+    return _json_body(WebhookEnvelope.model_json_schema(), required=True)
 
 
 def _json_body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""Messages between the room's page and the graph, checked both ways.
+"""Messages between the room's page and the graph.
 
-The page is not trusted, and a graph can be wrong: only what Tavus documents
-passes.
+What a page hears passes as it is: the graph knows that a page says so. What
+the graph wants said must be what Tavus documents.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
-    Field,
     StringConstraints,
     ValidationError,
 )
 
-from .answers import IDENTIFIER, USER_ID
-from .app_messages import FROM_GRAPH, FROM_PAGE, Asked, Name, Said
+from .answers import CONVERSATION_ID, USER_ID
+from .app_messages import FROM_GRAPH, Asked, Envelope
 from .json_body import InvalidMessageError, problem_of, read_object
 from .seen import Seen
 
@@ -36,21 +36,8 @@ MAX_APP_MESSAGE_BYTES = 4096
 _ROOM_FOR_ID = "c" * 32
 
 
-class _Heard(BaseModel):
-    """The envelope of what Tavus says in a room."""
-
-    model_config = ConfigDict(
-        extra="allow", strict=True, hide_input_in_errors=True
-    )
-
-    event_type: str
-    message_type: Literal["conversation", "system"] | None = None
+class _Heard(Envelope):
     conversation_id: str | None = None
-    seq: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    timestamp: float | int | Name | None = None
-    inference_id: str | None = None
-    turn_idx: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    properties: dict[str, Any] | None = None
 
 
 def parse_from_page(body: bytes, conversation_id: str) -> dict[str, Any]:
@@ -64,28 +51,21 @@ def parse_from_page(body: bytes, conversation_id: str) -> dict[str, Any]:
         The message, with ``conversation_id`` and ``properties`` always set.
 
     Raises:
-        InvalidMessageError: It is none that Tavus sends.
+        InvalidMessageError: It is none, or of another conversation.
     """
     message = read_object(body)
     try:
         heard = _Heard.model_validate(message)
     except ValidationError as error:
         raise problem_of(error) from None
-    model = FROM_PAGE.get(heard.event_type)
-    if model is None:
-        raise InvalidMessageError(
-            "event_type: not one that a room's page hands on"
-        )
     if heard.conversation_id not in (None, "", conversation_id):
         raise InvalidMessageError(
             "conversation_id: differs from the one in the path"
         )
-    properties = heard.properties or {}
-    _check(model, properties)
     return {
         **message,
         "conversation_id": conversation_id,
-        "properties": properties,
+        "properties": heard.properties or {},
     }
 
 
@@ -104,27 +84,19 @@ class Interactions:
         with the same words, and counts as new.
 
         Raises:
-            InvalidMessageError: It is none that Tavus sends.
+            InvalidMessageError: As ``parse_from_page``.
         """
         message = parse_from_page(body, conversation_id)
-        identity = _identity(message)
-        if identity is not None and not self._seen.is_new(*identity):
-            return None
-        return message
+        return message if self._seen.is_new(message) else None
 
     def forget(self, message: Mapping[str, Any]) -> None:
         """Nobody took it; when it comes again, it is new."""
-        identity = _identity(message)
-        if identity is not None:
-            self._seen.forget(*identity)
+        self._seen.forget(message)
 
 
-def _identity(message: Mapping[str, Any]) -> tuple[object, ...] | None:
-    """What it and its repetition have in common; None: cannot say."""
-    moment = message.get("seq"), message.get("timestamp")
-    if moment == (None, None):
-        return None
-    return message["conversation_id"], message["event_type"], *moment
+def _digits(value: object) -> object:
+    """RTC extensions' user ids may be numbers."""
+    return str(value) if type(value) is int else value
 
 
 class _Sent(BaseModel):
@@ -135,9 +107,13 @@ class _Sent(BaseModel):
     )
 
     event_type: str
-    conversation_id: Annotated[str, StringConstraints(pattern=IDENTIFIER)] = ""
+    conversation_id: Annotated[
+        str, StringConstraints(pattern=rf"^$|{CONVERSATION_ID}")
+    ] = ""
     remote_user_id: Annotated[
-        str, StringConstraints(pattern=rf"^$|{USER_ID}")
+        str,
+        StringConstraints(pattern=rf"^$|{USER_ID}"),
+        BeforeValidator(_digits),
     ] = ""
     properties: dict[str, Any] | str | None = None
 
@@ -209,9 +185,7 @@ def parse_from_graph(content: Mapping[str, Any]) -> AppMessage:
     return message
 
 
-def _check(
-    model: type[Said] | type[Asked], properties: Mapping[str, Any]
-) -> BaseModel:
+def _check(model: type[Asked], properties: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(properties)
     except ValidationError as error:

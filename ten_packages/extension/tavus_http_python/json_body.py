@@ -17,6 +17,7 @@ from pydantic import ValidationError
 _MAX_DEPTH = 32
 # What lies beyond is no number that anybody counts by.
 _WHOLE = 2**63
+_NAME_SHOWN = 40
 
 
 class InvalidMessageError(ValueError):
@@ -28,17 +29,21 @@ class InvalidMessageError(ValueError):
 def read_object(body: bytes, what: str = "the body") -> dict[str, Any]:
     """The one JSON object in a body.
 
+    NaN, Infinity and numbers beyond a double are no JSON (RFC 8259), but
+    Python's json writes them; they are read as null, as JavaScript writes
+    them. Of two members with one name the last counts.
+
     Args:
         body: Its size is the caller's to limit.
         what: What to call it in an error.
 
     Raises:
-        InvalidMessageError: It is not UTF-8, not JSON (RFC 8259: also no NaN
-            and no number beyond a double), no object, or nested too deep.
+        InvalidMessageError: It is not UTF-8, not JSON, no object, or nested
+            too deep.
     """
     try:
         value = json.loads(
-            body.decode(), parse_constant=_refuse, parse_float=_number
+            body.decode(), parse_constant=_null, parse_float=_number
         )
         if not isinstance(value, dict):
             raise InvalidMessageError(f"{what} must be a JSON object")
@@ -66,21 +71,26 @@ def problem_of(error: ValidationError, what: str = "") -> InvalidMessageError:
     problem = first["msg"].removeprefix("Value error, ")
     where = [what] if what else []
     if first["type"] == "extra_forbidden":
-        # The name is the sender's, too.
-        problem = "has a member that is not known"
+        problem = f"unknown field {shown_name(first['loc'][-1])}"
     elif first["loc"]:
         where.append(str(first["loc"][0]))
     return InvalidMessageError(f"{'.'.join(where) or 'message'}: {problem}")
 
 
-def _refuse(_constant: str) -> float:
-    raise InvalidMessageError("NaN and Infinity are not JSON")
+def shown_name(name: object) -> str:
+    """The name of a member as an error may show it."""
+    text = str(name)
+    return json.dumps(text if len(text) <= _NAME_SHOWN else text[:39] + "…")
 
 
-def _number(text: str) -> float | int:
+def _null(_constant: str) -> None:
+    return None
+
+
+def _number(text: str) -> float | int | None:
     value = float(text)
     if not math.isfinite(value):
-        raise InvalidMessageError("a number is too large")
+        return None
     # JSON has one kind of number (json-schema.org: 1.0 is an integer).
     whole = value.is_integer() and abs(value) < _WHOLE
     return int(value) if whole else value

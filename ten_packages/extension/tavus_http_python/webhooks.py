@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints, ValidationError
 
+from .app_messages import Envelope
 from .json_body import InvalidMessageError, problem_of, read_object
 from .seen import Seen
 
@@ -29,18 +30,12 @@ class UnknownConversationError(InvalidMessageError):
     kind = "not_found"
 
 
-class _Envelope(BaseModel):
-    model_config = ConfigDict(
-        extra="allow", strict=True, hide_input_in_errors=True
-    )
+class WebhookEnvelope(Envelope):
+    """What is acted on of a webhook."""
 
     conversation_id: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,128}$")
+        str, StringConstraints(min_length=1, max_length=256)
     ]
-    event_type: Annotated[str, StringConstraints(pattern=r"^[a-z_.]{1,100}$")]
-    message_type: str | None = None
-    timestamp: str | float | int | None = None
-    properties: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,6 @@ class WebhookEvent:
     conversation_id: str
     event_type: str
     event: Mapping[str, Any]
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What it and its repetition have in common."""
-        moment = self.event.get("timestamp")
-        said = self.event["properties"] if moment is None else moment
-        return self.conversation_id, self.event_type, said
 
 
 class Webhooks:
@@ -89,20 +77,20 @@ class Webhooks:
         """
         message = read_object(body)
         try:
-            envelope = _Envelope.model_validate(message)
+            envelope = WebhookEnvelope.model_validate(message)
         except ValidationError as error:
             raise problem_of(error) from None
         if not self._is_known(envelope.conversation_id):
             raise UnknownConversationError("no such conversation runs here")
         # The address holds the secret, and the graph has no use for it.
         message.pop("webhook_url", None)
-        event = WebhookEvent(
-            envelope.conversation_id,
-            envelope.event_type,
-            {**message, "properties": envelope.properties or {}},
+        event = {**message, "properties": envelope.properties or {}}
+        if not self._seen.is_new(event):
+            return None
+        return WebhookEvent(
+            envelope.conversation_id, envelope.event_type, event
         )
-        return event if self._seen.is_new(*event.identity) else None
 
     def forget(self, event: WebhookEvent) -> None:
         """Nobody took it; when it comes again, it is new."""
-        self._seen.forget(*event.identity)
+        self._seen.forget(event.event)
