@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import coerce
+from .plausibility import implausible
 from .sections import PersonaSpec, RecordingStorage, Section
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ def warnings(
             f"base_url: {coerce.shown(config.base_url)} sends the API key "
             "unencrypted; write https://"
         )
+    yield from implausible(config)
     if config.persona.model_fields_set and not config.auto_create_persona:
         yield "persona: is unused; set auto_create_persona to have it made"
     if (

@@ -225,6 +225,129 @@ WARNINGS: list[tuple[dict[str, Any], list[str]]] = [
             "recording_storage: is unused; set enable_recording",
         ],
     ),
+    (
+        {"document_retrieval_strategy": "speed"},
+        [
+            "document_retrieval_strategy: is unused; set document_ids or "
+            "document_tags"
+        ],
+    ),
+]
+RECORDING = (
+    "enable_recording: is set without recording_storage, so that a recording "
+    "has nowhere to go; set recording_storage"
+)
+PLACEHOLDER = (
+    "looks like a placeholder, which Tavus will refuse; write the real one"
+)
+REACH = "write an address that the internet can reach"
+ENDPOINT = (
+    "is an address of the API, which is added by itself; write only what comes "
+    "before it, such as https://tavusapi.com/v2"
+)
+PAGES = "has Tavus's web pages, not its API; write https://tavusapi.com/v2"
+ROOM = {
+    "transport": "livekit",
+    "channel": "c",
+    "livekit_url": "wss://lk.tavus-for-ten.net",
+    "livekit_api_key": "APIabc",
+    "livekit_api_secret": "0123456789",
+}
+# What has the right form and cannot work: the properties, and the warning.
+IMPLAUSIBLE: list[tuple[dict[str, Any], str]] = [
+    *(
+        (
+            {"base_url": f"https://tavusapi.com{path}"},
+            f"base_url: '{path.rstrip('/')}' {ENDPOINT}",
+        )
+        for path in ("/v2/conversations", "/v2/personas/", "/v2/faces/r1")
+    ),
+    (
+        {"base_url": "http://127.0.0.1:8900/v2/conversations"},
+        f"base_url: '/v2/conversations' {ENDPOINT}",
+    ),
+    *(
+        ({"base_url": f"https://{host}"}, f"base_url: {host} {PAGES}")
+        for host in ("platform.tavus.io", "docs.tavus.io", "tavus.daily.co")
+    ),
+    (
+        {"base_url": "https://tavusapi.com/v1"},
+        "base_url: '/v1' is not where tavusapi.com has the API; write "
+        "https://tavusapi.com/v2",
+    ),
+    *(
+        (
+            {"callback_url": f"http://{host}/hook/a-secret"},
+            f"callback_url: Tavus cannot reach http://{host}, so webhooks do "
+            f"not come; {REACH}",
+        )
+        for host in (
+            *("localhost:8080", "127.0.0.1:8080", "[::1]:8080", "0.0.0.0"),
+            *("10.0.0.7", "192.168.1.2", "169.254.1.1", "[fd00::1]", "web"),
+            *("printer.local", "app.internal", "talk.example.com"),
+        )
+    ),
+    *(
+        ({"tavus_api_key": key}, f"tavus_api_key: {PLACEHOLDER}")
+        for key in (
+            *("your-api-key", "YOUR_TAVUS_API_KEY", "<your-key>"),
+            *("...", "xxxxxxxx", "****", "TAVUS_API_KEY", "$TAVUS_API_KEY"),
+            *("changeme", "simulated-key-not-a-secret", "null"),
+        )
+    ),
+    ({"persona_id": "your_persona_id"}, f"persona_id: {PLACEHOLDER}"),
+    ({"replica_id": "xxxx"}, f"replica_id: {PLACEHOLDER}"),
+    ({"enable_recording": True}, RECORDING),
+    (
+        {**ROOM, "livekit_url": "ws://localhost:7880"},
+        "livekit_url: Tavus cannot reach ws://localhost:7880, so the face does "
+        f"not come; {REACH}",
+    ),
+    (
+        {**ROOM, "livekit_avatar_url": "ws://livekit:7880"},
+        "livekit_avatar_url: Tavus cannot reach ws://livekit:7880, so the face "
+        f"does not come; {REACH}",
+    ),
+    (
+        {
+            **MADE,
+            "persona_id": "",
+            "persona": {
+                **PERSONA,
+                "layers": {"llm": {"base_url": "http://localhost:11434/v1"}},
+            },
+        },
+        "persona.layers.llm.base_url: Tavus cannot reach "
+        f"http://localhost:11434, so the persona cannot think; {REACH}",
+    ),
+]
+PLAUSIBLE: list[dict[str, Any]] = [
+    {"base_url": "https://tavusapi.com/v2/"},
+    {"base_url": "https://tavusapi.com"},
+    {"base_url": "https://gateway.my-company.net/tavus/v2"},
+    {"callback_url": "https://hooks.tavus-for-ten.net/x"},
+    {"callback_url": "https://8.8.8.8/x"},
+    # A Tavus beside us reaches what we reach, and takes any key.
+    {
+        "base_url": "http://127.0.0.1:8900/v2",
+        "callback_url": "http://localhost:8080/x",
+        "tavus_api_key": "simulated-key-not-a-secret",
+    },
+    {
+        **ROOM,
+        "base_url": "http://127.0.0.1:8900/v2",
+        "livekit_url": "ws://127.0.0.1:7880",
+    },
+    {
+        **ROOM,
+        "livekit_url": "ws://livekit:7880",
+        "livekit_avatar_url": "wss://lk.tavus-for-ten.net",
+    },
+    {
+        "enable_recording": True,
+        "params": {"properties": {"recording_s3_bucket_name": "b"}},
+    },
+    {"tavus_api_key": "a0b1c2your3d4e5f6"},
 ]
 
 
@@ -233,6 +356,20 @@ def test_what_is_probably_not_meant_is_warned_of(
     properties: dict[str, Any], expected: list[str]
 ) -> None:
     assert loaded(**properties).warnings == expected
+
+
+@pytest.mark.parametrize(("properties", "expected"), IMPLAUSIBLE)
+def test_what_cannot_work_is_warned_of(
+    properties: dict[str, Any], expected: str
+) -> None:
+    warnings = loaded(**properties).warnings
+    assert warnings == [expected]
+    assert "a-secret" not in str(warnings)
+
+
+@pytest.mark.parametrize("properties", PLAUSIBLE)
+def test_what_can_work_is_not_warned_of(properties: dict[str, Any]) -> None:
+    assert loaded(**properties).warnings == []
 
 
 def test_the_log_line_shows_what_is_set_and_no_secret() -> None:
