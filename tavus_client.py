@@ -59,8 +59,8 @@ class TavusClient(TavusHttp):
     is repeated; a POST that creates is repeated only if the server cannot
     have acted on it, because each conversation costs money.
 
-    Proxies: ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` are honoured, as
-    they stand when the session opens; a loopback address never has one.
+    Proxies: those of the environment, as it is when the session opens; see
+    ``docs/deploy.md``.
 
     Args:
         api_key: Sent as ``x-api-key``, and nowhere else.

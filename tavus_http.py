@@ -13,7 +13,6 @@ import json
 import random
 import re
 import socket
-import urllib.request
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from .errors import (
     error_from_failure,
     error_from_reply,
 )
+from .http_session import open_session
 from .tavus_models import Reply, page_of
 
 VERSION = "0.1.0"
@@ -45,7 +45,6 @@ _MAX_CREATES = 100
 _MAX_OTHERS = 100
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _JSON_HEADERS = {"Content-Type": "application/json"}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 T = TypeVar("T")
 
@@ -87,7 +86,6 @@ class TavusHttp:
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._session: aiohttp.ClientSession | None = None
-        self._proxy: URL | None = None
         self._closed = False
 
     async def close(self) -> None:
@@ -223,9 +221,6 @@ class TavusHttp:
                 ``sent`` false only if the request cannot have arrived.
         """
         session = self._open_session()
-        headers = _JSON_HEADERS if body is not None else None
-        if bearer:
-            headers = {**_JSON_HEADERS, "Authorization": f"Bearer {bearer}"}
         url = URL(self._base_url + path, encoded=True)
         status = 0
         outcome: Reply | TavusError
@@ -234,13 +229,13 @@ class TavusHttp:
                 method,
                 url.with_query(query) if query else url,
                 data=body,
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._proxy,
+                headers=self._headers(body, bearer),
             ) as response:
                 status = response.status
                 content = await _read(response)
                 outcome = Reply(status, response.headers, content)
+        except TavusError as error:
+            outcome = error
         except (
             aiohttp.ClientError,
             asyncio.TimeoutError,
@@ -254,10 +249,19 @@ class TavusHttp:
             # Raised out here because aiohttp's error, as its context, can
             # hold the request's headers, and those the key.
             try:
-                raise outcome
+                raise outcome.with_traceback(None)
             finally:
                 outcome.__context__ = None  # Python 3.10 sets it all the same
         return outcome
+
+    def _headers(self, body: bytes | None, bearer: str) -> dict[str, str]:
+        """What this request alone carries: its secrets, and their like."""
+        headers = {"x-api-key": self._api_key}
+        if body is not None:
+            headers |= _JSON_HEADERS
+        if bearer:
+            headers["Authorization"] = f"Bearer {bearer}"
+        return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -268,16 +272,13 @@ class TavusHttp:
                 hint="make a new one",
             )
         if self._session is None:
-            self._proxy = _proxy_for(URL(self._base_url))
-            self._session = aiohttp.ClientSession(
+            self._session = open_session(
                 connector=aiohttp.TCPConnector(
                     limit=_MAX_CREATES + _MAX_OTHERS,
                     keepalive_timeout=_KEEPALIVE_S,
                     resolver=_Resolver(self._connect_timeout_s),
                 ),
-                cookie_jar=aiohttp.DummyCookieJar(),
                 headers={
-                    "x-api-key": self._api_key,
                     "User-Agent": f"tavus-ten/{VERSION}",
                     "Accept": "application/json",
                 },
@@ -328,25 +329,6 @@ def _checked_base_url(base_url: str) -> str:
             hint=f"leave it empty, or use one like {DEFAULT_BASE_URL}",
         )
     return str(url.with_query(None).with_fragment(None)).rstrip("/")
-
-
-def _proxy_for(url: URL) -> URL | None:
-    # Not aiohttp's trust_env: that reads ~/.netrc on every request as well.
-    host = url.host or ""
-    if host in _LOOPBACK or urllib.request.proxy_bypass(host):
-        return None
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if not proxy:
-        return None
-    proxy_url = _http_url(proxy if "://" in proxy else f"http://{proxy}")
-    if proxy_url is None:
-        raise TavusNetworkError(
-            f"{url.scheme}_proxy is not the URL of an HTTP proxy",
-            retryable=False,
-            sent=False,
-            hint="set it to http://host:port, or no_proxy to Tavus's host",
-        )
-    return proxy_url
 
 
 def _http_url(text: str) -> URL | None:

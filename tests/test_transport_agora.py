@@ -39,7 +39,7 @@ from ten_packages.extension.tavus_python.events import (
 from ten_packages.extension.tavus_python.journal import Entry, Journal
 from ten_packages.extension.tavus_python.keeper import fingerprint
 from ten_packages.extension.tavus_python.tavus_client import Session
-from ten_packages.extension.tavus_python.transports import agora_socket
+from ten_packages.extension.tavus_python.transports import agora_connection
 
 
 def pcm_of(wav: bytes) -> tuple[bytes, int]:
@@ -460,8 +460,8 @@ def test_a_socket_of_uvloop_is_closed_too() -> None:
         async with aiohttp.ClientSession() as http:
             for _ in range(2):  # also one that is closed already
                 ws = await http.ws_connect(url)
-                await agora_socket._close(ws)
-                await agora_socket._close(ws)
+                await agora_connection.close(ws)
+                await agora_connection.close(ws)
                 assert ws.closed
         await runner.cleanup()
 

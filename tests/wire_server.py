@@ -8,13 +8,16 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def playing(play: Play, port: int = 0) -> AsyncIterator[str]:
+async def playing(
+    play: Play, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """A server that plays this for each connection; yields its base URL."""
     open_plays: set[asyncio.Task[None]] = set()
 
@@ -30,7 +33,7 @@ async def playing(play: Play, port: int = 0) -> AsyncIterator[str]:
             writer.close()
             open_plays.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
     async with server:
         port = server.sockets[0].getsockname()[1]
         try:

@@ -21,10 +21,11 @@ from agora_token_builder import RtcTokenBuilder
 
 from ..bodies import merged
 from ..config import TavusConfig
-from ..errors import TavusAvatarError
+from ..errors import TavusAvatarError, TavusError
 from ..tavus_client import Conversation, Session
 from . import News, Stage, Tell, Transport, Trouble
-from .agora_socket import AgoraSocket, SessionOverError
+from .agora_connection import SessionOverError
+from .agora_socket import AgoraSocket
 from .voice import Voice
 
 _PUBLISHER = 1
@@ -112,19 +113,24 @@ class AgoraStage(Stage):
             self._say,
             transport.log,
             connect_timeout_s=transport.config.connect_timeout_s,
+            plain=transport.config.base_url.startswith("http:"),
         )
         try:
             await socket.run()
         except SessionOverError as over:
-            self._fail("session_over", str(over))
+            self._fail("session_over", TavusAvatarError(str(over)))
+        except TavusError as error:
+            self._fail("session_over", error, again=False)
         # pylint: disable-next=broad-exception-caught
         except Exception as error:
             transport.log.error("the Agora session failed", exc_info=error)
-            self._fail("internal", f"internal error: {error!r}")
+            self._fail(
+                "internal", TavusAvatarError(f"internal error: {error!r}")
+            )
 
-    def _fail(self, reason: str, message: str) -> None:
+    def _fail(self, reason: str, error: TavusError, again: bool = True) -> None:
         if not self._closed:
-            self._tell(Trouble(reason, TavusAvatarError(message)))
+            self._tell(Trouble(reason, error, again))
 
     def _say(
         self,

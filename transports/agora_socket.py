@@ -12,12 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
-import os
-import re
-import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -26,8 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from ..redaction import redact
+from ..http_session import open_session
 from ..tavus_client import Session
+from .agora_connection import (
+    TROUBLE,
+    LostError,
+    SessionOverError,
+    close,
+    connect,
+    said_by,
+)
 from .resampling import Resampler
 from .voice import End, Speech, Utterance, Voice
 
@@ -41,24 +45,11 @@ _STALLED_S = 10.0
 # Pauses before connecting anew; a connection that lasts begins anew.
 _AGAIN_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _LASTS_S = 30.0
-_GOODBYE_S = 0.2
-# What the server says is short.
-_HEARD_BYTES = 64 * 1024
-_SOCKET = re.compile(r"wss?://[^\s/?#@]+(?:[/?#]|$)", re.IGNORECASE)
-_REFUSALS = (400, 401, 403, 404, 410)
-_TROUBLE = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
 if TYPE_CHECKING:
-    Socket = aiohttp.ClientWebSocketResponse[bool]
+    from .agora_connection import Socket
+
 Say = Callable[[str, Mapping[str, Any], Mapping[str, float]], None]
-
-
-class SessionOverError(Exception):
-    """The session is of no use any more; its text says why."""
-
-
-class _LostError(Exception):
-    """The connection is gone, but another may do."""
 
 
 @dataclass(eq=False)
@@ -82,6 +73,8 @@ class AgoraSocket:
         say: Called with what the graph should know.
         log: Where trouble is reported.
         connect_timeout_s: For connecting, and being taken.
+        plain: Whether tokens may go unencrypted to other machines, as they
+            have done in the request that started the session.
     """
 
     def __init__(
@@ -93,6 +86,7 @@ class AgoraSocket:
         log: logging.Logger,
         *,
         connect_timeout_s: float,
+        plain: bool = False,
     ) -> None:
         self._session = session
         self._hello = hello
@@ -100,6 +94,7 @@ class AgoraSocket:
         self._say = say
         self._log = log
         self._connect_timeout_s = connect_timeout_s
+        self._plain = plain
         self._greeted = False
         self._saying: _Saying | None = None
         # Of this the avatar has lost a part: the rest would be nonsense.
@@ -113,14 +108,17 @@ class AgoraSocket:
 
         Raises:
             SessionOverError: The session cannot be spoken to any more.
+            TavusError: Nor could the next one be.
         """
         failures = 0
-        async with aiohttp.ClientSession() as http:
+        # A connection lasts; making one has a time-out below.
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with open_session(timeout=timeout) as http:
             while True:
                 self._since, why = None, ""
                 try:
                     await self._converse(http)
-                except _LostError as lost:
+                except LostError as lost:
                     why = str(lost)
                 # Pings see to it that only a server which reads lasts.
                 since = self._since
@@ -137,7 +135,13 @@ class AgoraSocket:
 
     async def _converse(self, http: aiohttp.ClientSession) -> None:
         """One connection, until it is lost."""
-        ws = await self._connect(http)
+        ws = await connect(
+            http,
+            self._session,
+            timeout_s=self._connect_timeout_s,
+            heartbeat_s=_HEARTBEAT_S,
+            plain=self._plain,
+        )
         self._since = time.monotonic()
         parts: list[asyncio.Task[None]] = []
         try:
@@ -153,38 +157,14 @@ class AgoraSocket:
             for part in parts:
                 if part.done():
                     part.result()
-        except _TROUBLE as error:
-            raise _LostError(self._clean(error)) from None
+        except TROUBLE as error:
+            raise LostError(said_by(error, self._session)) from None
         finally:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
             self._tear()
-            await _close(ws)
-
-    async def _connect(self, http: aiohttp.ClientSession) -> Socket:
-        if not _SOCKET.match(self._session.websocket_address):
-            raise SessionOverError("the session has no websocket_address")
-        bearer = f"Bearer {self._session.session_token}"
-        try:
-            ws: Socket = await asyncio.wait_for(
-                http.ws_connect(
-                    self._session.websocket_address,
-                    headers={"Authorization": bearer},
-                    max_msg_size=_HEARD_BYTES,
-                    heartbeat=_HEARTBEAT_S,
-                ),
-                self._connect_timeout_s,
-            )
-            return ws
-        except aiohttp.WSServerHandshakeError as refusal:
-            if refusal.status in _REFUSALS:
-                raise SessionOverError(
-                    f"the avatar's socket refuses us (HTTP {refusal.status})"
-                ) from None
-            raise _LostError(f"HTTP {refusal.status}") from None
-        except (*_TROUBLE, ValueError) as error:
-            raise _LostError(self._clean(error)) from None
+            await close(ws)
 
     # In.
 
@@ -192,7 +172,7 @@ class AgoraSocket:
         async for _ in ws:
             pass  # it has nothing to say but that our heartbeats arrive
         code = ws.close_code
-        raise _LostError(f"it was closed ({code})")
+        raise LostError(f"it was closed ({code})")
 
     # Out.
 
@@ -202,7 +182,7 @@ class AgoraSocket:
             await asyncio.sleep(_LOOK_S)
             now = time.monotonic()
             if self._busy_since and now - self._busy_since > _STALLED_S:
-                raise _LostError(f"nobody has read it for {_STALLED_S:g} s")
+                raise LostError(f"nobody has read it for {_STALLED_S:g} s")
             if now >= beat_at and self._busy_since is None:
                 beat_at = now + _HEARTBEAT_S
                 stamp = {"timestamp": int(time.time() * 1000)}
@@ -304,28 +284,6 @@ class AgoraSocket:
         if self._saying is not None:
             self._torn = self._saying.utterance
             self._drop()
-
-    def _clean(self, error: BaseException) -> str:
-        text = f"{type(error).__name__} {error}".strip()
-        return redact(text, self._session.session_token)
-
-
-async def _close(ws: Socket) -> None:
-    connection = None if ws.closed else ws.get_extra_info("socket")
-    with contextlib.ExitStack() as stack:
-        if connection is not None:
-            with contextlib.suppress(OSError):  # it has just gone
-                # Of our own, because uvloop's has no shutdown().
-                own = socket.socket(fileno=os.dup(connection.fileno()))
-                # Else one that nobody reads stays until its last byte is read.
-                stack.callback(_shut, own)
-        with contextlib.suppress(*_TROUBLE, RuntimeError):
-            await asyncio.wait_for(ws.close(), _GOODBYE_S)
-
-
-def _shut(own: socket.socket) -> None:
-    with own, contextlib.suppress(OSError):
-        own.shutdown(socket.SHUT_RDWR)
 
 
 def _command(command: str, **more: Any) -> str:

@@ -5,7 +5,9 @@
 #
 """The LiveKit server: who is in a room, its end, and keys to it.
 
-Imported only where rooms are configured: livekit-api is not needed else.
+Imported only where rooms are configured: livekit-api, and tavus_python, which
+the rooms' graphs run and whose rules for proxies and secrets hold here too,
+are not needed else.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ import aiohttp
 import jwt
 from livekit import api
 from livekit.api.room_service import RoomService
+from ten_packages.extension.tavus_python.errors import TavusError
+from ten_packages.extension.tavus_python.http_session import open_session
+from ten_packages.extension.tavus_python.redaction import redact
 
 from .livekit_config import LiveKitConfig
 from .livekit_rooms import Unavailable
@@ -26,6 +31,8 @@ from .livekit_rooms import Unavailable
 T = TypeVar("T")
 
 _TIMEOUT_S = 4.0
+# With less than 5 s, livekit-api tries no other region of LiveKit Cloud.
+_SESSION_S = 10.0
 # For the first join: who is in the room gets new ones from the server.
 _TOKEN_LIFE_S = 600
 _CLOCK_SKEW_S = 60
@@ -49,6 +56,7 @@ class LiveKitControl:
     def __init__(self, config: LiveKitConfig) -> None:
         self._config = config
         self._api: api.LiveKitAPI | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     def token(self, room_name: str, user_id: str, *, camera: bool) -> str:
         """A token with which a user can join one room, and no more.
@@ -110,8 +118,8 @@ class LiveKitControl:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._api is not None:
-            await self._api.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def _ask(self, request: Awaitable[T]) -> T | None:
         """The answer; None where there is no such room."""
@@ -120,21 +128,28 @@ class LiveKitControl:
         except api.TwirpError as error:
             if error.code == api.TwirpErrorCode.NOT_FOUND:
                 return None
-            raise Unavailable(f"{error.code}: {error.message}") from error
+            problem = f"{error.code}: {error.message}"
+        except TavusError as error:  # of a proxy, or a redirect
+            problem = str(error)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise Unavailable(str(error) or "no answer") from error
+            problem = str(error) or "no answer"
         # What is not LiveKit, such as a proxy's page, fails in any way.
         # pylint: disable-next=broad-exception-caught
         except Exception as error:
-            kind = type(error).__name__
-            raise Unavailable(f"not an answer of LiveKit ({kind})") from error
+            problem = f"not an answer of LiveKit ({type(error).__name__})"
+        # Raised out here: aiohttp's own errors hold the request's headers.
+        raise Unavailable(redact(problem, self._config.api_secret))
 
     @property
     def _room(self) -> RoomService:
         if self._api is None:  # made where the loop is
+            self._session = open_session(
+                timeout=aiohttp.ClientTimeout(total=_SESSION_S)
+            )
             self._api = api.LiveKitAPI(
                 self._config.api_url,
                 self._config.api_key,
                 self._config.api_secret,
+                session=self._session,
             )
         return self._api.room
