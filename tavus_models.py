@@ -261,8 +261,9 @@ def _json_of(reply: Reply) -> Any:
         raise _unreadable(reply, "the answer is empty")
     try:
         return read_json(reply.body)
-    except ValueError as problem:
-        raise _unreadable(reply, f"the answer {problem}") from None
+    except ValueError as error:
+        problem = f"the answer {error}"
+    raise _unreadable(reply, problem)
 
 
 def _id_of(data: dict[str, Any], *names: str) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -29,12 +30,12 @@ def read_json(text: str | bytes) -> Any:
         ValueError: It is no JSON, or nested too deep. The error is without
             the text, which may be secret.
     """
-    try:
+    value, problem = None, "is not JSON"
+    with contextlib.suppress(ValueError, RecursionError):
         value = json.loads(text, parse_constant=_null, parse_float=_number)
-    except (ValueError, RecursionError):
-        raise ValueError("is not JSON") from None
-    if _is_deep(value):
-        raise ValueError("is nested too deep")
+        problem = "is nested too deep" if _is_deep(value) else ""
+    if problem:  # out here, because json's own error holds the text
+        raise ValueError(problem)
     return value
 
 
