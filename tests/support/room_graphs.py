@@ -26,9 +26,12 @@ from ten_packages.extension.tavus_http_python.service import HttpService
 START = "/api/tavus/livekit/start"
 TEMPLATE = {
     "nodes": [
-        {"name": "rtc", "property": {"room": ""}},
-        {"name": "tavus", "property": {"channel": "", "api_key": "k"}},
-        {"name": "vad"},
+        {"type": "extension", "addon": "a", **node}
+        for node in (
+            {"name": "rtc", "property": {"room": ""}},
+            {"name": "tavus", "property": {"channel": "", "api_key": "k"}},
+            {"name": "vad"},
+        )
     ],
     "connections": [],
 }

@@ -63,6 +63,7 @@ class TavusHttpExtension(AsyncExtension):
         super().__init__(name)
         self._service: HttpService | None = None
         self._problem: Exception | None = None
+        self._template: RoomTemplate | None = None
 
     @_guarded
     async def on_init(self, ten_env: AsyncTenEnv) -> None:
@@ -70,7 +71,7 @@ class TavusHttpExtension(AsyncExtension):
         try:
             config = await _config(ten_env)
             page = await load_page(config.page_dir)
-            template = await _template(config)
+            self._template = await _template(config)
             sock = await listen(config.host, config.port)
         except (
             ConfigError,
@@ -95,7 +96,7 @@ class TavusHttpExtension(AsyncExtension):
             config,
             page,
             TenRoomGraphs(ten_env),
-            template,
+            self._template,
             warn=warn,
             complain=complain,
         )
@@ -114,6 +115,7 @@ class TavusHttpExtension(AsyncExtension):
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
         if self._service is not None:
             await self._service.start()
+            await self._report_rooms(ten_env)
         elif self._problem is not None:
             ten_env.log_error(clean(str(self._problem)))
             await _report(
@@ -121,6 +123,18 @@ class TavusHttpExtension(AsyncExtension):
                 ModuleErrorCode.FATAL_ERROR,
                 "config",
                 str(self._problem),
+            )
+
+    async def _report_rooms(self, ten_env: AsyncTenEnv) -> None:
+        """Says that no room can start; what else there is works."""
+        if self._template is None:
+            return
+        problem = await asyncio.to_thread(self._template.problem)
+        if problem:
+            text = f"livekit_graph: no room can start: {problem}"
+            ten_env.log_error(clean(text))
+            await _report(
+                ten_env, ModuleErrorCode.NON_FATAL_ERROR, "config", text
             )
 
     @_guarded

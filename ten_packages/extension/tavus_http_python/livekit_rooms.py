@@ -137,6 +137,8 @@ class Rooms:
     async def start(self, user_id: str, *, camera: bool) -> Mapping[str, str]:
         """Starts a room and its graph.
 
+        A graph that TEN would not start, and not say why, is never sent.
+
         Args:
             user_id: Whose it is.
             camera: Whether they may show themselves.
@@ -147,6 +149,9 @@ class Rooms:
         Raises:
             Refusal: There is no place, or the graph does not start.
         """
+        problem = await asyncio.to_thread(self._template.problem)
+        if problem:
+            raise Refusal("graph", f"no graph for the room: {problem}")
         if self._stopped:
             raise Refusal("stopping", "the server stops")
         lease = await self._leases.place()
@@ -171,8 +176,10 @@ class Rooms:
                 "stopped",
             ) from error
         except GraphError as error:
+            missing = await asyncio.to_thread(self._template.missing_addons)
+            hint = f" - not installed: {', '.join(missing)}" if missing else ""
             raise Refusal(
-                error.kind, f"no graph for the room: {error.detail}"
+                error.kind, f"no graph for the room: {error.detail}{hint}"
             ) from error
         except asyncio.CancelledError:
             room.end("cancelled")

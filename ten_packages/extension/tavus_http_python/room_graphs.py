@@ -13,6 +13,8 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+from .room_graph_check import graph_problem, missing_addons
+
 # Properties of a node that name its room; the first is TEN's own name for it.
 _OF_THE_ROOM = ("channel", "room", "livekit_room")
 
@@ -56,6 +58,14 @@ class RoomTemplate:
     def __init__(self, graph: dict[str, Any]) -> None:
         self._graph = graph
 
+    def problem(self) -> str:
+        """Why TEN would not start it, or empty; reads files."""
+        return graph_problem(self._graph)
+
+    def missing_addons(self) -> list[str]:
+        """Its addons that are not in the app's folder; looks for files."""
+        return missing_addons(self._graph)
+
     def for_room(self, room_name: str) -> str:
         """The graph of one room, as JSON.
 
@@ -91,9 +101,10 @@ async def load_template(path: str) -> RoomTemplate:
         ) from error
     nodes = graph.get("nodes") if isinstance(graph, dict) else None
     if not isinstance(nodes, list) or not any(
-        name in node.get("property", {})
+        name in properties
         for node in nodes
         if isinstance(node, dict)
+        and isinstance(properties := node.get("property"), dict)
         for name in _OF_THE_ROOM
     ):
         raise RoomGraphError(

@@ -97,7 +97,9 @@ class TenRoomGraphs:
 
     async def start(self, graph: str) -> str:
         cmd = StartGraphCmd.create()
-        cmd.set_graph_from_json(clean(graph))
+        # One that TEN does not take would not be answered either.
+        if not cmd.set_graph_from_json(clean(graph)):
+            raise GraphError("graph", "TEN does not take it; see TEN's log")
         graph_id = (await self._ask_app(cmd, "start_graph")).get("graph_id")
         if not isinstance(graph_id, str) or not graph_id:
             raise GraphError("graph", "start_graph gave no id")
