@@ -5,9 +5,10 @@
 #
 """What every test shares: the import paths and one running TEN app.
 
-The tests run in three places: this repository after ``bin/setup``, TEN's
-standalone layout (``.ten/app/ten_packages/extension/tavus_python``), and a
-folder that ``tman install --standalone`` has prepared.
+The tests run in four places: this repository after ``bin/setup``, TEN's
+standalone layout (``.ten/app/ten_packages/extension/tavus_python``), a folder
+that ``tman install --standalone`` has prepared, and the app that
+``tests/bin/native`` names with ``TEN_APP_BASE_DIR``.
 """
 
 import atexit
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def _app_dir() -> Path:
     """The TEN app folder from which this package can be imported."""
     here = Path(__file__).absolute().parent.parent
+    if base := os.environ.get("TEN_APP_BASE_DIR"):  # TEN's name for it
+        return Path(base)
     if here.parts[-3:] == ("ten_packages", "extension", "tavus_python"):
         return here.parents[2]
     app = ROOT / ".ten" / "app"

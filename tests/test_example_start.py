@@ -74,7 +74,7 @@ async def test_from_nothing_to_a_call_and_back(tmp_path: Path) -> None:
         os.killpg(example.process.pid, signal.SIGINT)
         text = await example.ended()
         assert example.process.returncode == 130
-        assert "The app is closed." in text
+        assert "tavus: the app is closed." in text
         assert not any(process.is_running() for process in example.below)
         for address in (url, sim):
             port = int(address.rsplit(":", 1)[1])
@@ -240,7 +240,7 @@ async def test_sigterm_ends_every_call_within_two_seconds(
                 text = await example.ended()
                 assert loop.time() - began < 2
             assert simulator.active == []
-            assert "The app is closed." in text
+            assert "tavus: the app is closed." in text
             code = {"app": 1, "start": 143}[whom]
             assert example.process.returncode == code
             assert not any(p.is_running() for p in example.below)

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from livekit import rtc
 from support.example import account, needs_setup
-from support.http_node import WAIT_S, Browser, TenRun
+from support.http_node import WAIT_S, Browser
 from support.livekit import LiveKitServer
 from support.livekit_page import LiveKitExample
 from support.room_graphs import START, start
@@ -66,7 +66,7 @@ async def test_rooms_end_with_the_worker(
             await simulator.until(lambda: len(simulator.active) == 3, 30)
             example.kill_app(signal.SIGTERM)
             text = await example.ended()
-            assert "The app is closed." in text
+            assert "tavus: the app is closed." in text
             assert simulator.ledger()["active"] == 0
             for room in rooms:
                 await asyncio.wait_for(room.disconnect(), WAIT_S)
@@ -133,28 +133,32 @@ async def test_half_a_livekit_account_is_refused(tmp_path: Path) -> None:
     assert "LIVEKIT_API_KEY and LIVEKIT_API_SECRET are needed" in text
 
 
-async def test_a_graph_that_ten_refuses_leaves_nothing(
+@needs_setup
+@pytest.mark.timeout(120)
+async def test_an_addon_that_is_not_installed_is_named_and_leaves_nothing(
     livekit_server: LiveKitServer, tmp_path: Path
 ) -> None:
     file = tmp_path / "room.json"
-    nodes = [
-        {
-            "type": "extension",
-            "name": "rtc",
-            "addon": "no_such_addon",
-            "extension_group": "default",
-            "property": {"room": ""},
-        }
-    ]
-    file.write_text(json.dumps({"nodes": nodes, "connections": []}))
-    settings = {
-        "livekit_url": livekit_server.url,
-        "livekit_api_key": livekit_server.api_key,
-        "livekit_api_secret": livekit_server.api_secret,
-        "livekit_graph": str(file),
-        "max_active": 1,
+    node = {
+        "type": "extension",
+        "name": "rtc",
+        "addon": "no_such_addon",
+        "extension_group": "default",
+        "property": {"room": ""},
     }
-    async with TenRun(settings) as run, Browser(run.url) as browser:
-        for _ in range(2):  # the place is free again
-            status, reply = await browser.ask("POST", START)
-            assert (status, reply["data"]["kind"]) == (503, "graph")
+    file.write_text(json.dumps({"nodes": [node], "connections": []}))
+    with ThreadedSim() as sim:
+        async with (
+            LiveKitExample(
+                tmp_path,
+                **account(sim),
+                **at(livekit_server),
+                TAVUS_HTTP_LIVEKIT_GRAPH=str(file),
+                TAVUS_HTTP_MAX_ACTIVE="1",
+            ) as example,
+            Browser(await example.ready()) as browser,
+        ):
+            for _ in range(2):  # the place is free again
+                status, reply = await browser.ask("POST", START)
+                assert (status, reply["data"]["kind"]) == (503, "graph")
+                assert "not installed: no_such_addon" in reply["msg"]

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
@@ -67,6 +68,17 @@ class _CreateEnv(TenEnv):
 
     def on_create_instance_done(self, instance: Any, context: object) -> None:
         self.instance = instance
+
+
+def addon_exists(name: str) -> bool:
+    """Whether an addon of that name is known, or has a package."""
+    if name in _REGISTERED:
+        return True
+    package = f"ten_packages.extension.{name}"
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def create_host(node: Node) -> Host:

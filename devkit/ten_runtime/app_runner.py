@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import values
-from .addon import create_host
+from .addon import addon_exists, create_host
 from .error import TenError, TenErrorCode, runtime_error
 from .graph import Graph
-from .graph_check import check_app_property, check_graph
+from .graph_check import check_app_property
 from .graph_cmds import START_GRAPH, STOP_GRAPH
 from .graph_json import GraphError, parse_graph
 from .log import LOG, LogLevel
 from .loop_thread import SHARED_LOOP
 from .metadata import FormError, load
-from .msg import Body
-from .path import error_result, ok_result
+from .msg import Body, StatusCode
+from .path import ok_result
 from .process import abort
+from .schema import KINDS
 from .signals import SignalTrap
 from .ten_env import TenEnv
 
@@ -84,7 +85,7 @@ class AppRunner:
             queue.SimpleQueue()
         )
         self._graphs: dict[str, Graph] = {}
-        self._stop_replies: dict[str, list[Body]] = {}
+        self._stop_replies: dict[str, Body] = {}
         self._closing = False
         self.thread: threading.Thread | None = None
         self.initial_property: dict[str, Any] | None = None
@@ -104,7 +105,6 @@ class AppRunner:
         finally:
             if trap is not None:
                 trap.close()
-        LOG.log(LogLevel.INFO, "The app is closed.")
 
     def close(self) -> None:
         """Ask for the end, from any thread."""
@@ -139,7 +139,7 @@ class AppRunner:
             if not graph.get("auto_start"):
                 continue
             try:
-                self._start(graph.get("graph", {}), graph)
+                self._start(graph.get("graph", {}))
             except GraphError as e:
                 LOG.log(
                     LogLevel.ERROR,
@@ -151,16 +151,13 @@ class AppRunner:
     def _predefined(self) -> list[dict[str, Any]]:
         return (self.property or {}).get("ten", {}).get("predefined_graphs", [])
 
-    def _start(
-        self, graph_json: dict[str, Any], options: dict[str, Any]
-    ) -> Graph:
+    def _start(self, graph_json: dict[str, Any]) -> Graph:
         if "import_uri" in graph_json:
             raise NotImplementedError("The stand-in imports no graph files.")
         graph = Graph(
             self,
             parse_graph(graph_json),
             lambda closed: self.post(lambda: self._graph_closed(closed)),
-            sync_stop=bool(options.get("sync_stop_before_deinit")),
         )
         self._graphs[graph.id] = graph
         graph.start(create_host)
@@ -180,31 +177,37 @@ class AppRunner:
         if body.path is None:
             return
         if body.name == START_GRAPH and body.fields is not None:
-            body.path.answer(self._start_on_request(body.name, body.fields))
+            answer = self._start_on_request(body.name, body.fields)
+            if answer is not None:
+                body.path.answer(answer)
         elif body.name == STOP_GRAPH and body.fields is not None:
             graph = self._graphs.get(body.fields.get("graph_id", ""))
             if graph is None:
-                body.path.fail("Failed to find the graph to stop.")
+                body.path.fail("Failed to find the engine to be shut down.")
                 return
-            self._stop_replies.setdefault(graph.id, []).append(body)
+            # As natively: who asked before is never answered.
+            self._stop_replies[graph.id] = body
             graph.stop()
         else:
             body.path.fail(f"The app does not handle the cmd {body.name}.")
 
-    def _start_on_request(self, name: str, fields: dict[str, Any]) -> Body:
-        try:
-            options: dict[str, Any] = {}
-            if "json" in fields:
-                graph_json = json.loads(fields["json"])
-                check_graph(graph_json)
-            else:
-                options = self._predefined_named(fields.get("predefined"))
-                graph_json = options.get("graph", {})
-            if "sync_stop" in fields:
-                options = {"sync_stop_before_deinit": fields["sync_stop"]}
-            graph = self._start(graph_json, options)
-        except (GraphError, FormError, ValueError) as e:
-            return error_result(name, str(e))
+    def _start_on_request(
+        self, name: str, fields: dict[str, Any]
+    ) -> Body | None:
+        """The answer; None for none, as natively for most mistakes."""
+        if "predefined" in fields:
+            options = self._predefined_named(fields["predefined"])
+            graph_json = options.get("graph", {})
+        else:
+            graph_json = fields.get("graph", {})
+            if not _can_be_applied(graph_json):
+                return None
+        for node in graph_json["nodes"]:
+            if not addon_exists(node["addon"]):
+                failed = Body("cmd_result", name)
+                failed.status = int(StatusCode.ERROR)
+                return failed
+        graph = self._start(graph_json)
         return ok_result(name, {"graph_id": graph.id})
 
     def _predefined_named(self, name: str | None) -> dict[str, Any]:
@@ -218,11 +221,11 @@ class AppRunner:
     def _graph_closed(self, graph: Graph) -> None:
         SHARED_LOOP.join_ended()
         self._graphs.pop(graph.id, None)
-        for body in self._stop_replies.pop(graph.id, ()):
-            if body.path is not None:
-                body.path.answer(
-                    ok_result(body.name, {"detail": "close engine done"})
-                )
+        body = self._stop_replies.pop(graph.id, None)
+        if body is not None and body.path is not None:
+            body.path.answer(
+                ok_result(body.name, {"detail": "close engine done"})
+            )
         settings = (self.property or {}).get("ten", {})
         if self._graphs:
             return
@@ -238,6 +241,24 @@ class AppRunner:
             graph.stop()
         if not self._graphs:
             self._app.on_deinit(self._env)
+
+
+def _can_be_applied(graph: dict[str, Any]) -> bool:
+    """Whether TEN goes on with what `set_graph_from_json` has taken."""
+    nodes = graph.get("nodes", [])
+    names = {node["name"] for node in nodes}
+    places = graph.get("connections", [])
+    flows = [f for one in places for kind in KINDS for f in one.get(kind, [])]
+    return (
+        bool(nodes)
+        and all(isinstance(n.get("property", {}), dict) for n in nodes)
+        and all("extension" in one or "subgraph" in one for one in places)
+        and all(
+            source.get("extension") in names
+            for flow in flows
+            for source in flow.get("source", [])
+        )
+    )
 
 
 def _load_app_property(base: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import ctypes
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
-from .error import TenError
+from .error import TenError, TenErrorCode
 from .frames import AudioFrame, Data, VideoFrame
 from .log import LogMethods
 from .msg import Body, Cmd, CmdResult, Msg
@@ -27,6 +27,7 @@ from .values import check_float, check_int, check_text
 if TYPE_CHECKING:
     from .hosts import LoopHost
 
+_RESULTS = 10
 CmdResultTuple = tuple[CmdResult | None, TenError | None]
 
 
@@ -77,12 +78,15 @@ class AsyncSender(LogMethods):
             yield None, closed
             return
         host = self._loop_host()
-        bodies: asyncio.Queue[Body] = asyncio.Queue()
+        # As natively, so with its defect: of more than ten results at once
+        # the later ones wait as tasks, and whoever comes meanwhile is first.
+        # What comes after the last one is lost.
+        bodies: asyncio.Queue[Body] = asyncio.Queue(_RESULTS)
 
         error = send(
             self._node,
             cmd,
-            lambda body, _: host.post(bodies.put_nowait, body),
+            lambda body, _: host.run(bodies.put, body),
             each=True,
         )
         if error is not None:
@@ -236,4 +240,7 @@ class AsyncTenEnv(AsyncSender):
 
 
 def _is_wrong_type(error: TenError | None) -> bool:
-    return error is not None and error.error_code() == 1
+    return error is not None and error.error_code() in (
+        TenErrorCode.ErrorCodeGeneric,
+        TenErrorCode.ErrorCodeInvalidArgument,
+    )

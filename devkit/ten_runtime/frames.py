@@ -18,6 +18,7 @@ B = TypeVar("B", bound="_BufferMsg")
 
 class _BufferMsg(Msg):
     _defaults: ClassVar[dict[str, Any] | None] = None
+    _lock_error: ClassVar[type[Exception]] = SystemError
 
     @classmethod
     def create(cls: type[B], name: str) -> B:
@@ -25,9 +26,6 @@ class _BufferMsg(Msg):
         if cls._defaults is not None:
             body.fields = dict(cls._defaults)
         return cls._wrap(body)
-
-    def clone(self: B) -> B:
-        return type(self)._wrap(self._valid().copy())
 
     def alloc_buf(self, size: int) -> None:
         """Make a buffer of `size` bytes; its contents mean nothing yet."""
@@ -40,7 +38,7 @@ class _BufferMsg(Msg):
         """A writable view; the message cannot be sent until `unlock_buf`."""
         body = self._valid()
         if body.buf is None or body.locked:
-            raise RuntimeError("Failed to lock buffer.")
+            raise self._lock_error("Failed to lock buffer.")
         body.locked = True
         return memoryview(body.buf)
 
@@ -82,6 +80,7 @@ class AudioFrame(_BufferMsg):
     """A piece of PCM audio."""
 
     _kind: ClassVar[str] = "audio_frame"
+    _lock_error: ClassVar[type[Exception]] = RuntimeError
     _defaults: ClassVar[dict[str, Any] | None] = {
         "timestamp": 0,
         "sample_rate": 0,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .graph_json import NodeSpec
 from .msg import Body
 from .node import Node
+from .process import abort
 
 if TYPE_CHECKING:
     from .app_runner import AppRunner
@@ -27,14 +28,18 @@ class Receiver(Protocol):
 
 
 class _Nowhere:
-    """Takes what is addressed to an extension that does not exist."""
+    """Takes what is addressed to somebody who does not exist."""
+
+    def __init__(self, detail: str) -> None:
+        self._detail = detail
 
     def receive(self, body: Body) -> None:
         if body.path is not None:
-            body.path.fail("Failed to find destination.")
+            body.path.fail(self._detail)
 
 
-_NOWHERE = _Nowhere()
+_NO_EXTENSION = _Nowhere("Failed to find destination.")
+_NO_GRAPH = _Nowhere("Graph not found.")
 
 
 class Graph:
@@ -44,7 +49,6 @@ class Graph:
         app: the app it runs in; None for a tester's own graph.
         specs: its nodes.
         on_closed: called, from any thread, when the last extension is gone.
-        sync_stop: wait for every on_stop before the first on_deinit.
         single_test: every message goes to the other of two nodes.
     """
 
@@ -54,14 +58,11 @@ class Graph:
         specs: dict[str, NodeSpec],
         on_closed: Callable[[Graph], None],
         *,
-        sync_stop: bool = False,
         single_test: bool = False,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.app = app
         self._on_closed = on_closed
-        self._sync_stop = sync_stop
-        self._stopped: list[Node] = []
         self._lock = threading.Lock()
         self.nodes = {name: Node(self, spec) for name, spec in specs.items()}
         self._open = len(self.nodes)
@@ -87,19 +88,6 @@ class Graph:
         for node in self.nodes.values():
             node.stop()
 
-    def node_stopped(self, node: Node) -> None:
-        """A node's on_stop is done: on to on_deinit."""
-        with self._lock:
-            self._stopped.append(node)
-            if not self._sync_stop:
-                ready = [node]
-            elif len(self._stopped) == len(self.nodes):
-                ready = self._stopped
-            else:
-                ready = []
-        for each in ready:
-            each.deinit()
-
     def node_closed(self) -> None:
         """A node's on_deinit is done."""
         with self._lock:
@@ -123,11 +111,13 @@ class Graph:
             raise NotImplementedError(
                 f"The stand-in reaches this app only, not '{app_uri}'."
             )
-        if not graph_id and not extension and self.app is not None:
+        if not graph_id and not extension:
+            if self.app is None:
+                abort("a message to the app where there is a tester")
             return self.app
-        if not graph_id or graph_id == self.id:
-            return self.nodes.get(extension or "", _NOWHERE)
-        other = self.app.graph(graph_id) if self.app is not None else None
-        if other is None:
-            return _NOWHERE
-        return other.nodes.get(extension or "", _NOWHERE)
+        graph: Graph | None = self
+        if graph_id and graph_id != self.id:
+            graph = self.app.graph(graph_id) if self.app is not None else None
+        if graph is None:
+            return _NO_GRAPH
+        return graph.nodes.get(extension or "", _NO_EXTENSION)

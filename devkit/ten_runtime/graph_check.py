@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .graph_json import GraphError
 from .metadata import NAME, FormError, check_property
 from .schema import KINDS
 
@@ -38,6 +39,43 @@ def check_app_property(content: dict[str, Any]) -> None:
         check_graph(entry.get("graph", {}))
     if "log" in ten:
         _check_log(ten["log"])
+
+
+def check_started_graph(graph: Any) -> None:
+    """Raise unless a graph could be started by command.
+
+    Less is asked of it than of one in a file: any name will do.
+
+    Raises:
+        FormError: what a node needs is missing.
+        GraphError: a name is there twice, or a connection's is not.
+    """
+    _object(graph, "a graph", None)
+    names: set[str] = set()
+    for node in _array(graph.get("nodes", []), "nodes"):
+        _object(node, "a node", None)
+        needed = ("type", "name")
+        if node.get("type") == "extension":
+            needed = ("type", "name", "addon")
+        for field in needed:
+            if not isinstance(node.get(field), str):
+                raise FormError(f"missing field `{field}`")
+        if node["name"] in names:
+            raise GraphError(f"Duplicated extension, name: {node['name']}.")
+        names.add(node["name"])
+    for connection in _array(graph.get("connections", []), "connections"):
+        places = [_object(connection, "a connection", None)]
+        for kind in KINDS:
+            for flow in _array(connection.get(kind, []), kind):
+                _object(flow, "a message", None)
+                places += _array(flow.get("dest", []), "dest")
+        for place in places:
+            named = _object(place, "a place", None).get("extension")
+            if named is not None and named not in names:
+                raise GraphError(
+                    "The extension declared in connections is not defined in "
+                    f"nodes, extension: {named}."
+                )
 
 
 def check_graph(graph: Any) -> None:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from .graph_check import check_started_graph
+from .graph_json import GraphError
+from .log import LOG, LogLevel
+from .metadata import FormError
 from .msg import Body, Cmd
-from .values import check_text
+from .values import check_text, from_json
 
 START_GRAPH = "ten:start_graph"
 STOP_GRAPH = "ten:stop_graph"
@@ -41,11 +45,24 @@ class StartGraphCmd(_AppCmd):
         return self._set("predefined", check_text(predefined_graph_name))
 
     def set_graph_from_json(self, json_str: str) -> bool:
-        return self._set("json", check_text(json_str))
+        """False for a graph that cannot be; TEN says why in its log only."""
+        graph, error = from_json(json_str)
+        try:
+            if error is not None:
+                raise FormError(f"Failed to parse {json_str}")
+            check_started_graph(graph)
+        except (FormError, GraphError) as e:
+            LOG.log(
+                LogLevel.ERROR,
+                f"Failed to validate graph json string, err: {e}",
+            )
+            return False
+        return self._set("graph", graph)
 
     def set_sync_stop_before_deinit(
         self, sync_stop_before_deinit: bool
     ) -> bool:
+        """Natively it holds sometimes, so here it never does."""
         return self._set("sync_stop", bool(sync_stop_before_deinit))
 
 

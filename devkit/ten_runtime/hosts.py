@@ -78,6 +78,10 @@ class LoopHost:
             if not self.loop.is_closed():  # nobody is left to be told
                 raise
 
+    def run(self, call: Callable[..., Any], *args: Any) -> None:
+        """Run a coroutine function as a task of the loop."""
+        self.post(self._start, call, *args)
+
     def _start(self, call: Callable[..., Any], *args: Any) -> None:
         task = self.loop.create_task(call(*args))
         self._tasks.add(task)

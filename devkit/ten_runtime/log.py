@@ -126,7 +126,9 @@ class LogManager:
             if not self._handlers:
                 if level >= LogLevel.WARN and not sys.stderr.closed:
                     name = "WARN" if level == LogLevel.WARN else "ERROR"
-                    print(f"[TEN][{name}] {msg}", file=sys.stderr, flush=True)
+                    who = f"[{owner}] " if owner else ""
+                    print(f"[TEN][{name}] {who}{msg}", file=sys.stderr)
+                    sys.stderr.flush()
                 return
             for handler in self._handlers:
                 if handler.wants(level, category):

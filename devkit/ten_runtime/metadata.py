@@ -210,9 +210,9 @@ def resolve_placeholders(tree: dict[str, Any], owner: str) -> dict[str, Any]:
             state["broken"] = True
             LOG.log(
                 LogLevel.WARN,
-                f"[{owner}] Failed to resolve properties in graph: "
-                f"Unsupported placeholder: {value}, use the raw property "
-                "data instead.",
+                "Failed to resolve properties in graph: Unsupported "
+                f"placeholder: {value}, use the raw property data instead.",
+                owner=owner,
             )
             return value
         if scope != "env":

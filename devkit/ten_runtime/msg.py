@@ -107,6 +107,12 @@ class Msg:
         self._body = None
         return body
 
+    def clone(self: M) -> M:
+        """A message of its own; aborts for one that was sent."""
+        if self._body is None:
+            abort("a message that was sent was cloned")
+        return type(self)._wrap(self._body.copy())
+
     def get_name(self) -> str:
         return self._valid().name
 
@@ -218,9 +224,6 @@ class Cmd(Msg):
     def create(cls, name: str) -> Cmd:
         return cls._wrap(Body("cmd", check_text(name)))
 
-    def clone(self) -> Cmd:
-        return type(self)._wrap(self._valid().copy())
-
 
 class StatusCode(IntEnum):
     """How a command went."""
@@ -245,10 +248,10 @@ class CmdResult(Msg):
         return cls._wrap(body)
 
     def clone(self) -> CmdResult:
-        body = self._valid()
-        new = body.copy()
-        new.path = body.path
-        return type(self)._wrap(new)
+        new = super().clone()
+        assert new._body is not None and self._body is not None
+        new._body.path = self._body.path
+        return new
 
     def get_status_code(self) -> StatusCode:
         if self._body is None:

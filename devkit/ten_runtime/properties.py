@@ -77,7 +77,9 @@ class Properties:
             try:
                 tree = api.property.fit(tree)
             except SchemaError as e:
-                LOG.log(LogLevel.WARN, f"[{self._owner}] Invalid property: {e}")
+                LOG.log(
+                    LogLevel.WARN, f"Invalid property: {e}", owner=self._owner
+                )
                 abort(f"Invalid property. ({self._owner}: {e})")
         self._tree, self._api, self._finished = tree, api, True
         return api
@@ -130,17 +132,10 @@ class Properties:
                     "Path is not corresponding to the value type.",
                 )
 
-    def write_json(self, path: str | None, text: str) -> TenError | None:
-        """Set one value from JSON; without a path, all of them."""
+    def write_json(self, path: str, text: str) -> TenError | None:
+        """Set one value from JSON."""
         value, error = values.from_json(text)
-        if error is not None:
-            return error
-        if path:
-            return self.write(path, value)
-        if not isinstance(value, dict):
-            abort("the root of the properties must be an object")
-        with self._lock:
-            return self._replace(value)
+        return error or self.write(path, value)
 
     def _replace(self, tree: dict[str, Any]) -> TenError | None:
         schema = self._api.property

@@ -50,11 +50,11 @@ def send(
         )
     routes: list[Route] = []
     targets: list[Receiver]
-    if body.dests:
+    if (peer := node.graph.single_test_peer(node)) is not None:
+        targets = [peer]  # whatever the address
+    elif body.dests:
         targets = [node.graph.find(dest) for dest in body.dests]
         body.dests = []
-    elif (peer := node.graph.single_test_peer(node)) is not None:
-        targets = [peer]
     else:
         routes = node.routes.get((body.kind, body.name), [])
         targets = [node.graph.nodes[route.dest] for route in routes]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .error import TenError, runtime_error
+from .error import TenError, TenErrorCode, runtime_error
 from .frames import AudioFrame, Data, VideoFrame
 from .log import LOG, LogLevel, LogMethods
 from .msg import Body, Cmd, CmdResult, Msg
@@ -171,8 +171,9 @@ class TenEnv(LogMethods):
 
     def get_property_string(self, path: str) -> tuple[str, TenError | None]:
         value, error = self._get(path, "string", "")
-        if error is not None and error.error_code() == 1:
-            error = runtime_error(0, error.error_message())  # as natively
+        code = TenErrorCode.ErrorCodeInvalidArgument
+        if error is not None and error.error_code() == code:
+            error = runtime_error(0, "")  # as natively
         return value, error
 
     def _set(self, path: str, value: Any) -> TenError | None:
@@ -180,8 +181,9 @@ class TenEnv(LogMethods):
         return closed or self._node.properties.write(path, value)
 
     def set_property_from_json(
-        self, path: str | None, json_str: str
+        self, path: str, json_str: str
     ) -> TenError | None:
+        check_text(path)
         closed = self._node.closed_error("set_property_from_json")
         return closed or self._node.properties.write_json(path, json_str)
 

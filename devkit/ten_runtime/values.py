@@ -11,6 +11,7 @@ A tree is made of dict, list, str, bool, int, float and bytes (a buffer).
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -20,6 +21,7 @@ from .error import VALUE_NOT_FOUND, TenError, TenErrorCode, runtime_error
 from .process import abort
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+UINT64_MAX = 2**64 - 1
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\.")
 _KINDS = {
     bool: "bool",
@@ -158,10 +160,15 @@ def read(
         return value, None
     if found == "int64" and value > INT64_MAX:
         found = "uint64"
-    return None, runtime_error(
-        TenErrorCode.ErrorCodeGeneric,
-        f"The conversion from {found} to {kind} is unfit.",
-    )
+    if kind == "string":
+        return None, runtime_error(
+            TenErrorCode.ErrorCodeInvalidArgument, "Value is not string."
+        )
+    if kind == "buf":
+        text = f"Not buffer value, actual type: {found}"
+    else:
+        text = f"The conversion from {found} to {kind} is unfit."
+    return None, runtime_error(TenErrorCode.ErrorCodeGeneric, text)
 
 
 def to_json(root: dict[str, Any], path: str | None) -> tuple[str, Any]:
@@ -176,8 +183,11 @@ def to_json(root: dict[str, Any], path: str | None) -> tuple[str, Any]:
             return "", runtime_error(
                 VALUE_NOT_FOUND, f"Failed to find value: {path}"
             )
-    if _has_uint64(value):
-        abort("get_property_to_json met an integer above int64")
+    if _is_deadly(value):
+        abort(
+            "get_property_to_json met an integer above int64, or an object "
+            "that came from JSON with a name twice"
+        )
     return _pretty(value), None
 
 
@@ -198,19 +208,27 @@ def _pretty(value: Any, indent: str = "\n") -> str:
 
 
 def from_json(text: object) -> tuple[Any, TenError | None]:
-    """The parsed text, or the error the runtime gives for it."""
-    if check_text(text) == "":
+    """The parsed text, or the error the runtime gives for it.
+
+    As natively, text ends at a NUL, and an error's message is the JSON.
+    """
+    checked = check_text(text)
+    if checked == "":
         return None, runtime_error(0, "")
     try:
-        return _DECODER.decode(str(text)), None
-    except ValueError as e:
-        return None, runtime_error(TenErrorCode.ErrorCodeInvalidJSON, str(e))
+        value = _DECODER.decode(checked)
+        if "\\u" in checked:
+            value = _cut(value)
+    except ValueError:
+        return None, runtime_error(TenErrorCode.ErrorCodeInvalidJSON, checked)
+    return value, None
 
 
 def copy_tree(value: Any) -> Any:
     """A deep copy of a property tree."""
     if isinstance(value, dict):
-        return {k: copy_tree(v) for k, v in value.items()}
+        copied = {k: copy_tree(v) for k, v in value.items()}
+        return _Twice(copied) if isinstance(value, _Twice) else copied
     if isinstance(value, list):
         return [copy_tree(v) for v in value]
     return value
@@ -228,23 +246,67 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _has_uint64(value: Any) -> bool:
+class _Twice(dict[str, Any]):
+    """An object that came from JSON in which a name was there twice."""
+
+
+def _is_deadly(value: Any) -> bool:
     if isinstance(value, (dict, list)):
+        if isinstance(value, _Twice):
+            return True
         for one in value.values() if isinstance(value, dict) else value:
             # Most are text, which needs no call.
-            if type(one) is not str and _has_uint64(one):
+            if type(one) is not str and _is_deadly(one):
                 return True
         return False
     return isinstance(value, int) and value > INT64_MAX
+
+
+def _cut(value: Any) -> Any:
+    """What JSON has escaped, as C keeps it: text up to a NUL.
+
+    Raises:
+        ValueError: there is half of a surrogate pair.
+    """
+    if isinstance(value, str):
+        return value.encode().partition(b"\0")[0].decode()
+    if isinstance(value, list):
+        return [_cut(one) for one in value]
+    if isinstance(value, dict):
+        return type(value)((_cut(k), _cut(v)) for k, v in value.items())
+    return value
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _to_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _to_int(text: str) -> int | float:
+    value = int(text)
+    fits = INT64_MIN <= value <= UINT64_MAX
+    return value if fits else _to_float(text)
+
+
+def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else _Twice(value)
+
+
 def _as_null(_: object) -> None:
     """A buffer has no JSON form: it shows as null."""
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_to_object,
+    parse_constant=_refuse_constant,
+    parse_float=_to_float,
+    parse_int=_to_int,
+)
 _COMPACT = json.JSONEncoder(ensure_ascii=False, default=_as_null)

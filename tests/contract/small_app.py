@@ -11,6 +11,7 @@ files, its signals.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -171,11 +172,13 @@ def _link_native_packages(folder: Path) -> None:
     """The native runtime looks for its own packages in the app."""
     packages = folder / "ten_packages"
     packages.mkdir()
-    for parent in Path(ten_runtime.__file__).parents:
+    for parent in Path(ten_runtime.__file__).resolve().parents:
         if parent.name == "ten_packages":
-            for kind in ("system", "addon_loader"):
-                if (parent / kind).is_dir():
-                    (packages / kind).symlink_to(parent / kind)
+            (packages / "system").symlink_to(parent / "system")
+            # It looks for the app from where it really is.
+            loader = parent / "addon_loader"
+            if loader.is_dir():
+                shutil.copytree(loader, packages / "addon_loader")
 
 
 def _write(path: Path, content: object) -> None:

@@ -18,6 +18,7 @@ from ten_runtime import (
     Cmd,
     CmdResult,
     Data,
+    Loc,
     SendOptions,
     StatusCode,
 )
@@ -268,6 +269,37 @@ def test_several_results_of_one_receiver_end_with_the_final_one():
     ]
 
 
+class Counting(AsyncExtension):
+    """Answers with as many results, at once, as the command asks for."""
+
+    async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+        count, _ = cmd.get_property_int("count")
+        for n in range(count):
+            result = CmdResult.create(StatusCode.OK, cmd)
+            result.set_property_int("n", n)
+            result.set_final(n == count - 1)
+            await ten_env.return_result(result)
+            await asyncio.sleep(0)
+
+
+async def counted(ten_env: AsyncTenEnvTester, count: int) -> list[int]:
+    """The numbers of the results, in their order."""
+    cmd = Cmd.create("count")
+    cmd.set_property_int("count", count)
+    seen = []
+    async for result, error in ten_env.send_cmd_ex(cmd):
+        assert error is None and result is not None
+        seen.append(result.get_property_int("n")[0])
+    return seen
+
+
+def test_ten_results_at_once_come_in_their_order():
+    async def piece(ten_env: AsyncTenEnvTester) -> list[int]:
+        return await counted(ten_env, 10)
+
+    assert run_beside(Counting, piece) == list(range(10))
+
+
 def test_a_second_final_result_is_dropped_silently():
     class Twice(AsyncExtension):
         async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
@@ -359,3 +391,37 @@ def test_handlers_interleave_at_every_await():
         "second ends",
         "first ends",
     ]
+
+
+@pytest.mark.parametrize("address", [("", "", "nobody"), ("", "x", "y"), ("",)])
+def test_what_a_tester_of_one_extension_sends_is_for_that_one_always(
+    address: tuple[str, ...],
+):
+    async def piece(ten_env: AsyncTenEnvTester) -> str:
+        cmd = Cmd.create("x")
+        cmd.set_dests([Loc(*address)])
+        result, error = await ten_env.send_cmd(cmd)
+        assert error is None and result is not None
+        return result.get_property_string("from")[0]
+
+    assert run_beside(answering(StatusCode.OK, "it"), piece) == "it"
+
+
+@pytest.mark.parametrize(
+    ("address", "detail"),
+    [
+        (("", "", "nobody"), "Failed to find destination."),
+        (("", "no graph", "relay"), "Graph not found."),
+    ],
+)
+def test_in_a_graph_an_unknown_address_is_answered_with_an_error(
+    address: tuple[str, ...], detail: str
+):
+    async def piece(ten_env: AsyncTenEnvTester) -> dict[str, Any]:
+        cmd = Cmd.create("x")
+        cmd.set_dests([Loc(*address)])
+        result, error = await ten_env.send_cmd(cmd)
+        assert error is None and result is not None
+        return json.loads(result.get_property_to_json()[0])
+
+    assert run_graph({"relay": Relay}, [GO], piece) == {"detail": detail}

@@ -21,6 +21,11 @@ DEADLY_CALLS = {
         await ten_env.send_data(data)
         await ten_env.send_data(data)
     """,
+    "a clone of a sent message": """
+        data = Data.create("x")
+        await ten_env.send_data(data)
+        data.clone()
+    """,
     "the status of a returned result": """
         cmd = Cmd.create("x")
         result = CmdResult.create(StatusCode.OK, cmd)
@@ -37,6 +42,16 @@ DEADLY_CALLS = {
         data = Data.create("x")
         data.set_property_from_json(None, '{"n": 18446744073709551615}')
         data.get_property_to_json()
+    """,
+    "JSON with a name twice, read as JSON": """
+        data = Data.create("x")
+        assert data.set_property_from_json(None, '{"n": 1, "n": 2}') is None
+        data.get_property_to_json()
+    """,
+    "a property with a name twice, read as JSON": """
+        json_ = '{"n": 1, "n": 2}'
+        assert await ten_env.set_property_from_json("o", json_) is None
+        await ten_env.get_property_to_json()
     """,
     "a predefined graph that does not exist": """
         cmd = StartGraphCmd.create()
@@ -91,6 +106,68 @@ def test_this_call_aborts_the_process(app: SmallApp, what: str):
 def test_such_an_app_aborts_the_process(app: SmallApp, what: str):
     app.extension("probe", "async def on_start(self, ten_env): close_app()")
     app.main(textwrap.dedent(DEADLY_APPS[what]) + "\nsay('ended')\n")
+    ended = app.run()
+    assert ended.lines == ["alive"]
+    assert ended.status == ABORTED
+
+
+TESTER = """
+from ten_runtime import AsyncExtensionTester
+
+class Main(App):
+    def on_init(self, ten_env):
+        ten_env.on_init_done()
+        ready.set()
+
+def live():
+    Main().run(False)
+
+ready = threading.Event()
+threading.Thread(target=live, daemon=True).start()
+ready.wait()
+
+class Tester(AsyncExtensionTester):
+    async def on_start(self, ten_env):
+        self.task = asyncio.create_task(self.play(ten_env))
+
+    async def play(self, ten_env):
+        say("alive")
+        cmd = Cmd.create("x")
+{piece}
+        await ten_env.send_cmd(cmd)
+
+tester = Tester()
+tester.set_timeout(2_000_000)
+tester.set_test_mode_single("probe", "{{}}")
+tester.run()
+say("ended")
+"""
+DEADLY_TO_TESTERS = {
+    "a start of a graph by the tester": (
+        "pass",
+        """
+        cmd = StartGraphCmd.create()
+        cmd.set_dests([Loc("")])
+    """,
+    ),
+    "a start of a graph by the tested": (
+        """
+        async def on_cmd(self, ten_env, cmd):
+            start = StartGraphCmd.create()
+            start.set_dests([Loc("")])
+            await ten_env.send_cmd(start)
+    """,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DEADLY_TO_TESTERS)
+def test_this_aborts_a_process_that_tests(app: SmallApp, what: str):
+    extension, piece = DEADLY_TO_TESTERS[what]
+    app.extension("probe", extension, in_graph=False)
+    piece = textwrap.indent(textwrap.dedent(piece), " " * 8)
+    app.main(TESTER.format(piece=piece))
     ended = app.run()
     assert ended.lines == ["alive"]
     assert ended.status == ABORTED

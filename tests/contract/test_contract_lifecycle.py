@@ -6,6 +6,7 @@
 """The order of an extension's life, and what it may rely on meanwhile."""
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -296,6 +297,35 @@ def test_a_tester_that_does_not_stop_times_out_with_code_8():
     error = tester.run()
     assert error is not None
     assert (error.error_code(), error.error_message()) == (8, "Test timeout.")
+
+
+def test_a_tester_does_not_hear_that_its_cmd_timed_out():
+    heard: list[Any] = []
+    ended = threading.Event()
+
+    class Asker(AsyncExtensionTester):
+        async def on_start(self, ten_env: AsyncTenEnvTester) -> None:
+            self.task = asyncio.create_task(self.ask(ten_env))
+
+        async def ask(self, ten_env: AsyncTenEnvTester) -> None:
+            result, _ = await ten_env.send_cmd(Cmd.create("x"))
+            if result is not None and not ended.is_set():
+                heard.append(result.get_property_string("detail")[0])
+
+        async def on_stop(self, _ten_env: AsyncTenEnvTester) -> None:
+            ended.set()
+
+    MAKERS[""] = AsyncExtension
+    tester = Asker()
+    tester.set_timeout(500_000)
+    soon = {"in_path": 100_000, "out_path": 100_000}
+    ten = {"path_timeout": soon, "path_check_interval": 50_000}
+    tester.set_test_mode_single(
+        "contract_probe", json.dumps({"hidden_env": "", "ten": ten})
+    )
+    error = tester.run()
+    assert error is not None and error.error_code() == 8
+    assert heard == []
 
 
 @pytest.mark.parametrize("wrong", [None, 1, "a\0b", "\ud800"])

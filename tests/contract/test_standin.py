@@ -5,12 +5,23 @@
 #
 """What only the stand-in does: it says what it is, and what it lacks."""
 
+import asyncio
 import signal
 from pathlib import Path
 
 import pytest
 import ten_runtime
+from probing import run_graph
 from small_app import SmallApp
+from ten_runtime import (
+    AsyncExtension,
+    AsyncTenEnv,
+    AsyncTenEnvTester,
+    Cmd,
+    CmdResult,
+    Loc,
+    StatusCode,
+)
 
 pytestmark = pytest.mark.standin
 
@@ -78,3 +89,35 @@ def test_a_callback_still_running_at_the_end_exits_with_1(tmp_path: Path):
         """,
     )
     assert app.run().status == 1
+
+
+def test_of_more_than_ten_results_at_once_the_order_is_lost():
+    """The native one loses it in some runs, and what came after the last."""
+    results: list[int] = []
+
+    class Streaming(AsyncExtension):
+        async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+            for n in range(40):
+                result = CmdResult.create(StatusCode.OK, cmd)
+                result.set_property_int("n", n)
+                result.set_final(n == 39)
+                await ten_env.return_result(result)
+                if n >= 12:  # the rest comes while the first are read
+                    await asyncio.sleep(0)
+
+    class Asking(AsyncExtension):
+        async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+            sent = Cmd.create("x")
+            sent.set_dests([Loc("", "", "streaming")])
+            async for result, error in ten_env.send_cmd_ex(sent):
+                assert error is None and result is not None
+                results.append(result.get_property_int("n")[0])
+            await ten_env.return_result(CmdResult.create(StatusCode.OK, cmd))
+
+    async def piece(ten_env: AsyncTenEnvTester) -> None:
+        go = Cmd.create("go")
+        go.set_dests([Loc("", "", "asking")])
+        await ten_env.send_cmd(go)
+
+    run_graph({"streaming": Streaming, "asking": Asking}, [], piece)
+    assert results != list(range(40))

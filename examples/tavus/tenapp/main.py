@@ -42,6 +42,7 @@ def main() -> None:
     if properties is not None and not properties.is_file():
         parser.error(f"--property: there is no file {properties}")
     TavusApp(properties=properties).run(False)
+    print("tavus: the app is closed.", flush=True)
 
 
 if __name__ == "__main__":
