@@ -39,6 +39,8 @@ _REPLACED_S = 600.0
 _TOO_LONG = "max_call_duration reached"
 # So often in a row Tavus has to know nothing of a conversation.
 _TIMES_UNKNOWN = 2
+# Of a status that no document knows.
+_REASON_CHARS = 64
 
 
 class ConversationDriver:
@@ -238,11 +240,13 @@ class ConversationDriver:
             running.claims = self._starts.give(made)
         create_ms = round((now - began) * 1000, 1)
         await parts.emit(Created(made, self._user_id, self._channel, create_ms))
-        if made.status == "ended":
+        if made.status.casefold() == "ended":
             test = parts.config.test_mode
             await self._ended_there(running, "test_mode" if test else "tavus")
         else:
             stage.began(made)
+            if not made.is_active:
+                polling.hint(self._now())
 
     async def _start_failed(self, error: TavusError) -> None:
         parts = self._parts
@@ -295,7 +299,9 @@ class ConversationDriver:
         running.ending = True
         running.stage.close()
         parts = self._parts
-        ended_by_us = await asyncio.shield(parts.reaper.end(running.entry))
+        ended_by_us = await asyncio.shield(
+            parts.reaper.end(running.entry, running.since)
+        )
         if ended_by_us or running.entry.session:
             return ""
         return await reason_there(parts.client, running)
@@ -325,10 +331,11 @@ class ConversationDriver:
         running.times_unknown = 0
         for event in running.story.unlisted(seen.events):
             await parts.reports.report(conversation_id, event, POLL)
-        if seen.status == "ended":
+        if seen.status.casefold() == "ended":
             await self._ended_there(running, seen.shutdown_reason or "tavus")
-        elif seen.status == "error":
-            self._unwant("error")
+        elif not seen.is_active:
+            # Whatever that means: it is over when it has been ended.
+            self._unwant(seen.status[:_REASON_CHARS])
 
     async def _ended_there(self, running: Running, reason: str) -> None:
         # Users may still be here, but what they see is a call that ended:
@@ -437,7 +444,7 @@ class ConversationDriver:
             # unanswered.
             self._parts.log.exception("conversation driver failed")
             if self._running is not None:
-                self._parts.reaper.end(self._running.entry)
+                self._parts.reaper.end(self._running.entry, self._running.since)
                 self._forget(self._running)
             self._unwant("internal")
             self.abandon(TavusError(f"internal error: {error!r}"))

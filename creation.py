@@ -15,13 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .background import supervised
 from .bodies import merged
 from .config import StartOptions, TavusConfig
-from .errors import TavusError
+from .errors import TavusError, TavusProtocolError
 from .journal import Entry, Journal
 from .personas import PersonaKeeper
 from .reaper import SETTLE_S, Reaper
 from .tavus_client import Conversation, Session, TavusClient
+from .urls import can_be_entered
 
 # When to look for the name after an answer that may or may not mean that
 # Tavus has acted, seconds after the answer. A 5xx from Tavus itself has
@@ -32,6 +34,10 @@ _MAX_POSTS = 3
 _SLOT_FREED_S = 1.5
 _LOOK_EVERY_S = 3.0
 _SPARES = 32
+_NO_URL_HINT = (
+    "it was ended; https is needed, or http on this machine: check base_url, "
+    "and what is between it and Tavus"
+)
 # What a join asks for; also known as this very object.
 NO_OPTIONS = StartOptions()
 
@@ -161,13 +167,26 @@ class Creator:
             token = made.session_token if isinstance(made, Session) else ""
             self._journal.got(entry.name, conversation_id, token)
             known = replace(entry, conversation_id=conversation_id, token=token)
+            if made.conversation_url and not can_be_entered(
+                made.conversation_url
+            ):
+                made = replace(made, conversation_url="")
+            if self._needs_url(made, body) and not made.conversation_url:
+                unresolved(self._reaper.end(known))
+                raise TavusProtocolError(
+                    "Tavus gave no conversation_url that users can enter",
+                    retryable=False,
+                    hint=_NO_URL_HINT,
+                )
             return known, made
 
     def prepare(self) -> None:
         """Writes intents ahead, for users who need not wait then."""
         self._spare_due = None
         if self._spare_task is None and not self._closed:
-            self._spare_task = asyncio.create_task(self._write_spares())
+            self._spare_task = supervised(
+                "writing ahead", self._write_spares, self._log
+            )
 
     async def close(self, timeout_s: float) -> None:
         """Takes back the intents that nobody needed.
@@ -185,12 +204,16 @@ class Creator:
 
     async def _write_spares(self) -> None:
         entries = [self._entry() for _ in range(_SPARES - len(self._spares))]
-        await self._journal.want(*entries)
-        self._spares += entries
+        written = await self._journal.want(*entries)
+        self._spares += written
+        # One that is not on disk is no better than one made when needed.
+        for entry in entries:
+            if entry not in written:
+                self._journal.over(entry.name)
         self._spare_task = None
 
     async def _intent(self) -> Entry:
-        """An entry that is on disk, for one request."""
+        """An entry for one request, on disk if that can be written."""
         if len(self._spares) <= _SPARES // 2 and self._spare_due is None:
             # Written while Tavus works on this one: call_soon would come
             # before the request goes out.
@@ -263,6 +286,7 @@ class Creator:
         looks = _LOOK_AFTER_ANSWER_S if answered else _LOOK_AFTER_SILENCE_S
         waited_s = 0.0
         known = False
+        found: list[Conversation] = []
         for at_s in itertools.chain(looks, itertools.count(9.0, _LOOK_EVERY_S)):
             enough = known or at_s > SETTLE_S or not still_wanted()
             if at_s > looks[-1] and enough:
@@ -278,18 +302,39 @@ class Creator:
             known = True
             if not found:
                 continue
+            made, *others = sorted(
+                found, key=lambda one: not one.conversation_id
+            )
+            if not made.conversation_id:
+                break
+            for other in others:
+                self._end_double(entry, other)
             if private:
                 # Only the lost answer had the token without which nobody
                 # can join.
                 await asyncio.shield(self._reaper.end(entry))
                 return None
-            self._log.info("found it: %s", found[0].conversation_id)
-            return found[0]
+            self._log.info("found it: %r", made.conversation_id)
+            return made
         task = self._reaper.end(entry)
-        if not known:
+        if found or not known:  # or found, and cannot be used
             unresolved(task)
             raise error
         return None
+
+    def _end_double(self, entry: Entry, other: Conversation) -> None:
+        """One request made two conversations."""
+        if other.conversation_id:
+            name = f"{entry.name} {other.conversation_id}"
+            conversation_id = other.conversation_id
+            self._reaper.end(
+                replace(entry, name=name, conversation_id=conversation_id)
+            )
+
+    def _needs_url(self, made: Conversation, body: dict[str, Any]) -> bool:
+        """Whether it is by the URL that users get there."""
+        elsewhere = self._config.transport != "daily" or "meeting_url" in body
+        return not elsewhere and made.status.casefold() != "ended"
 
 
 def _is_private(body: dict[str, Any]) -> bool:

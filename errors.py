@@ -172,6 +172,18 @@ class TavusAvatarError(TavusError):
     )
 
 
+class TavusJournalError(TavusError):
+    """What is open cannot be noted on disk; conversations go on."""
+
+    kind = "journal"
+    retryable = True
+    hint = (
+        "until it can be, a killed process leaves its conversations to "
+        "Tavus's timers; free space there, or set journal_dir to a folder "
+        "that can be written"
+    )
+
+
 class TavusCancelledError(TavusError):
     """It was ended before it had begun, by another command or a leave."""
 

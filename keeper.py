@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from .background import supervised
 from .config import StartOptions, TavusConfig
 from .conversation import ConversationDriver
 from .creation import Creator
@@ -22,7 +23,7 @@ from .errors import (
     TavusStoppingError,
     TavusTimeoutError,
 )
-from .events import Event
+from .events import Event, Failed
 from .journal import Journal
 from .reaper import Reaper
 from .relay import Relay
@@ -78,9 +79,10 @@ class ConversationKeeper:
             Reports(emit),
             emit,
             transport or Transport(),
-            Relay(emit),
+            Relay(emit, log),
             log,
         )
+        journal.on_trouble = self._journal_fails
         self._drivers: dict[str, ConversationDriver] = {}
         self._background: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -88,10 +90,11 @@ class ConversationKeeper:
     def open(self) -> None:
         """Starts to end what dead workers left, and warms up, behind."""
         if not self._stopping:
-            self._parts.creator.prepare()
+            parts = self._parts
+            parts.creator.prepare()
             self._background = [
-                asyncio.create_task(self._parts.reaper.sweep_forever()),
-                asyncio.create_task(self._warm_up()),
+                supervised("sweep", parts.reaper.sweep_forever, parts.log),
+                supervised("warm-up", self._warm_up, parts.log),
             ]
 
     @property
@@ -265,6 +268,9 @@ class ConversationKeeper:
             driver = ConversationDriver(self._parts, key, forget)
             self._drivers[key] = driver
         return driver
+
+    def _journal_fails(self, error: TavusError) -> None:
+        self._parts.relay.tell(Failed(error, "", ""))
 
     async def _warm_up(self) -> None:
         """Pays for DNS, TLS and the persona before the first user comes."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from .errors import TavusError
-from .journal import Entry, Journal
+from .errors import TavusError, TavusNotFoundError, TavusProtocolError
+from .journal import Entry, Journal, Orphans
+from .listings import Listings
 from .tavus_client import Conversation, TavusClient
 
 # How long a conversation may still appear under a name.
@@ -22,6 +23,8 @@ _SETTLE_STEP_S = 0.1
 _FIRST_RETRY_S = 0.25
 _LAST_RETRY_S = 3.0
 _REFUSED_RETRY_S = 30.0
+# How long the files of another key are held while Tavus is asked.
+_ASK_S = 20.0
 
 
 class Reaper:
@@ -51,18 +54,23 @@ class Reaper:
         self._ending: dict[str, asyncio.Task[bool]] = {}
         # Names under which there was nothing, so far.
         self._watched: set[str] = set()
-        self._listing: asyncio.Task[dict[str, list[Conversation]]] | None = None
-        self._next_listing: (
-            asyncio.Task[dict[str, list[Conversation]]] | None
-        ) = None
+        self._listings = Listings(client, lambda: bool(self._ending))
+        # Names that this key's account does not know.
+        self._not_ours: set[str] = set()
+        self._passed_over = ""
 
-    def end(self, entry: Entry) -> asyncio.Task[bool]:
+    def end(
+        self, entry: Entry, since: float | None = None
+    ) -> asyncio.Task[bool]:
         """Ends one conversation, however long it takes.
 
         Args:
-            entry: Without an id it is looked for by its name, for SETTLE_S;
-                a session, which cannot be, is waited for until it must have
-                ended by itself.
+            entry: Without an id it is looked for by its name; a session,
+                which cannot be, is waited for until it must have ended by
+                itself.
+            since: When it was created, on the loop's clock, where that is
+                known. "There is none" counts SETTLE_S later only: Tavus may
+                not know of it yet.
 
         Returns:
             The task that does it, the same one for the same name. Its
@@ -71,26 +79,22 @@ class Reaper:
         """
         task = self._ending.get(entry.name)
         if task is None:
-            task = asyncio.create_task(self._end_until_over(entry))
+            task = asyncio.create_task(self._end_until_over(entry, since))
             self._ending[entry.name] = task
-            task.add_done_callback(lambda done: self._ended(entry, done))
+            task.add_done_callback(lambda _: self._ended(entry))
         return task
 
-    def _ended(self, entry: Entry, task: asyncio.Task[bool]) -> None:
+    def _ended(self, entry: Entry) -> None:
         del self._ending[entry.name]
         self._watched.discard(entry.name)
-        if not task.cancelled() and (error := task.exception()):
-            self._log.error("cannot end %s: %r", entry.name, error)
 
     async def sweep(self) -> None:
         """Starts to end what dead processes left open in this account."""
-        entries = await self._journal.orphans(self._base_url, self._account)
-        for entry in entries:
-            self._log.info(
-                "a dead process left %s open; ending it",
-                entry.conversation_id or entry.name,
-            )
-            self.end(entry)
+        found = await self._journal.orphans(self._base_url, self._account)
+        for entry in found.ours:
+            self._end_orphan(entry)
+        strangers = await self._strangers(found.others)
+        self._tell_passed_over(found, strangers)
 
     async def sweep_forever(self) -> None:
         """Sweeps now and then; to be run as a task and cancelled."""
@@ -114,85 +118,158 @@ class Reaper:
             await asyncio.wait(busy, timeout=min(left_s, _SETTLE_STEP_S))
 
     async def find(self, name: str) -> list[Conversation]:
-        """The active conversations of that name, asked after this call.
-
-        Callers share listings, so that a thousand of them cost two.
-
-        Raises:
-            TavusError: Tavus could not be asked.
-        """
-        if self._next_listing is None:
-            self._next_listing = asyncio.create_task(
-                self._list_after(self._listing)
-            )
-            # Read here too: every caller may have been cancelled meanwhile.
-            self._next_listing.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )
-        by_name = await asyncio.shield(self._next_listing)
-        return by_name.get(name, [])
+        """The active conversations of that name; see ``Listings.find``."""
+        return await self._listings.find(name)
 
     async def close(self) -> None:
         """Stops everything; what is not confirmed stays in the journal."""
-        tasks: list[asyncio.Task[object]] = [*self._ending.values()]
-        tasks += [t for t in (self._listing, self._next_listing) if t]
+        tasks = list(self._ending.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listings.close()
 
-    async def _list_after(
-        self, running: asyncio.Task[dict[str, list[Conversation]]] | None
-    ) -> dict[str, list[Conversation]]:
-        if running is not None:
-            await asyncio.wait([running])
-        self._listing, self._next_listing = self._next_listing, None
-        by_name: dict[str, dict[str, Conversation]] = {}
-        # What ends while pages are read moves the rest across them.
-        for _ in range(2 if self._ending else 1):
-            async for found in self._client.list_conversations(status="active"):
-                same_name = by_name.setdefault(found.conversation_name, {})
-                same_name[found.conversation_id] = found
-        return {name: [*found.values()] for name, found in by_name.items()}
+    def _end_orphan(self, entry: Entry) -> None:
+        self._log.info(
+            "a dead process left %r open; ending it",
+            entry.conversation_id or entry.name,
+        )
+        self.end(entry)
 
-    async def _end_until_over(self, entry: Entry) -> bool:
-        began = asyncio.get_running_loop().time()
+    async def _strangers(self, entries: list[Entry]) -> int:
+        """Ends what an older key of this account left.
+
+        Returns:
+            How many are of no account that this key opens.
+        """
+        asked = [one for one in entries if one.name not in self._not_ours]
+        asking = {asyncio.ensure_future(self._knows(one)): one for one in asked}
+        if asking:
+            try:
+                await asyncio.wait(asking, timeout=_ASK_S)
+            finally:
+                for task in asking:
+                    task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        for task, entry in asking.items():
+            if task.cancelled() or task.exception():
+                continue  # at the next sweep, perhaps
+            if task.result():
+                self._end_orphan(entry)
+            else:
+                self._not_ours.add(entry.name)
+        others = [one for one in entries if one.name not in self._ending]
+        self._journal.give_back(others)
+        return sum(one.name in self._not_ours for one in others)
+
+    async def _knows(self, entry: Entry) -> bool:
+        """Whether this key's account has that conversation."""
+        if entry.session:  # there is no way to ask
+            return entry.conversation_id != "" and (
+                await self._client.stop_session(
+                    entry.conversation_id, entry.token
+                )
+            )
+        if entry.conversation_id:
+            try:
+                await self._client.get_conversation(entry.conversation_id)
+                return True
+            except TavusNotFoundError:
+                pass
+        return bool(await self._listings.find(entry.name))
+
+    def _tell_passed_over(self, found: Orphans, strangers: int) -> None:
+        """Says what no process like this one can end, when that changes."""
+        reasons = [
+            f"{count} at {server} (start a worker with that base_url)"
+            for server, count in sorted(found.elsewhere.items())
+        ]
+        if strangers:
+            reasons.append(
+                f"{strangers} that this key cannot see (start a worker with "
+                "the key of that account)"
+            )
+        if found.unusable:
+            reasons.append(
+                f"those in {len(found.unusable)} that cannot be read: "
+                f"{', '.join(found.unusable[:3])} (start a worker as their "
+                "user)"
+            )
+        told, self._passed_over = self._passed_over, "; ".join(reasons)
+        if reasons and told != self._passed_over:
+            self._log.warning(
+                "journal: conversations of other workers may run, and are "
+                "not ended here: %s; or delete their files when Tavus's list "
+                "shows that they are over",
+                self._passed_over,
+            )
+
+    async def _end_until_over(self, entry: Entry, since: float | None) -> bool:
+        loop = asyncio.get_running_loop()
+        began = loop.time() if since is None else since
         what = entry.conversation_id or entry.name
         retry_s = _FIRST_RETRY_S
         level = logging.WARNING
         while True:
             longest_s = _LAST_RETRY_S
-            found = ended = False
+            # Whether we ended it; None while there is nothing to end.
+            ended: bool | None = None
             # Whether what is not found, or is refused, is over with time.
             passes = True
             try:
-                found, ended = await self._try_to_end(entry)
+                ended = await self._try_to_end(entry)
             except TavusError as error:
-                self._log.log(level, "cannot end %s yet: %s", what, error)
+                self._log.log(level, "cannot end %r yet: %s", what, error)
                 level = logging.DEBUG
                 if not error.retryable:
                     longest_s = _REFUSED_RETRY_S
                 passes = bool(entry.idle_s) and not error.retryable
+            # A mistake of ours must not leave it running.
+            # pylint: disable-next=broad-exception-caught
+            except Exception as error:
+                self._log.error("cannot end %r yet", what, exc_info=error)
+                retry_s = longest_s = _REFUSED_RETRY_S
+                passes = False
             else:
-                if not found:
+                if ended is None:
                     self._watched.add(entry.name)
-            looked_s = asyncio.get_running_loop().time() - began
-            if found or (passes and looked_s > (entry.idle_s or SETTLE_S)):
+                else:
+                    self._watched.discard(entry.name)
+            looked_s = loop.time() - began
+            if ended is not None or (
+                passes and looked_s > (entry.idle_s or SETTLE_S)
+            ):
                 self._journal.over(entry.name)
-                return ended
+                return bool(ended)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, longest_s)
 
-    async def _try_to_end(self, entry: Entry) -> tuple[bool, bool]:
-        """Whether there was something to end, and whether we ended it."""
+    async def _try_to_end(self, entry: Entry) -> bool | None:
+        """Whether we ended it (else it was over); None: there is none."""
+        conversation_id = entry.conversation_id
         if entry.session:
-            if not entry.conversation_id:
-                return False, False
-            return True, await self._client.stop_session(
-                entry.conversation_id, entry.token
+            if not conversation_id:
+                return None
+            return await self._client.stop_session(conversation_id, entry.token)
+        if conversation_id:
+            try:
+                return await self._client.end_conversation(conversation_id)
+            except TavusNotFoundError:
+                pass  # believed when the list agrees
+        found = await self._listings.find(entry.name, conversation_id)
+        if not found:
+            return None
+        ids = [one.conversation_id for one in found if one.conversation_id]
+        ended = [await self._end_listed(one) for one in ids]
+        if len(ids) < len(found):
+            raise TavusProtocolError(
+                "Tavus lists it with an id that cannot be read"
             )
-        if entry.conversation_id:
-            ids = [entry.conversation_id]
-        else:
-            ids = [c.conversation_id for c in await self.find(entry.name)]
-        ended = [await self._client.end_conversation(one) for one in ids]
-        return bool(ids), any(ended)
+        return any(ended)
+
+    async def _end_listed(self, conversation_id: str) -> bool:
+        try:
+            return await self._client.end_conversation(conversation_id)
+        except TavusNotFoundError as error:
+            error.retryable = True  # its list says otherwise
+            raise

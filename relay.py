@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from .background import supervised
 from .events import Event
 
 # More than can be waiting unless the graph has stopped to listen.
@@ -22,10 +24,16 @@ class Relay:
 
     Args:
         emit: Awaited with each event; must not raise.
+        log: Where it is reported if it does.
     """
 
-    def __init__(self, emit: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Event], Awaitable[None]],
+        log: logging.Logger,
+    ) -> None:
         self._emit = emit
+        self._log = log
         self._waiting: deque[Event] = deque(maxlen=_WAITING)
         self._task: asyncio.Task[None] | None = None
 
@@ -33,7 +41,7 @@ class Relay:
         """Passes an event on, soon."""
         self._waiting.append(event)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._pass_on())
+            self._task = supervised("relay", self._pass_on, self._log)
 
     async def close(self, timeout_s: float) -> None:
         """Waits until all is passed on, or the time is over."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from .errors import (
     TavusError,
@@ -25,7 +26,8 @@ from .tavus_models import (
     Reply,
     Session,
     conversation,
-    is_id,
+    id_of,
+    listed_conversation,
     persona,
     record_of,
     replica,
@@ -42,9 +44,6 @@ __all__ = [
     "Session",
     "TavusClient",
 ]
-
-# "error" is known from Tavus's examples only.
-_OVER = ("ended", "error")
 
 _SESSIONS = "/conversations/agora/session"
 
@@ -126,6 +125,7 @@ class TavusClient(TavusHttp):
         """All conversations of the account, page by page.
 
         Ending some meanwhile moves the rest across pages: collect first.
+        One whose id cannot be read has the id ""; it is there all the same.
 
         Args:
             status: ``active`` or ``ended``; None for both.
@@ -133,7 +133,11 @@ class TavusClient(TavusHttp):
         """
         query = {"status": status} if status else {}
         return self._pages(
-            "/conversations", conversation, "conversation_id", query, page_size
+            "/conversations",
+            listed_conversation,
+            "conversation_id",
+            query,
+            page_size,
         )
 
     async def end_conversation(self, conversation_id: str) -> bool:
@@ -141,14 +145,16 @@ class TavusClient(TavusHttp):
 
         What Tavus answers for one that is over is not documented (clients
         report 400), and 400 can mean a wrong id: so it is looked up. So is
-        a success that reads like a proxy's page.
+        a success that reads like a proxy's page. Whatever then has another
+        status than "active" is over.
 
         Returns:
-            True if this call ended it; False if it was over already, or
-            there is none (or an attempt of this call whose answer was lost
-            had ended it).
+            True if this call ended it; False if it was over already (or an
+            attempt of this call whose answer was lost had ended it).
 
         Raises:
+            TavusNotFoundError: There is none, or so it seems: of an id that
+                Tavus itself gave out, ask ``list_conversations``, too.
             TavusError: It may be running still.
         """
         path = _path("conversations", conversation_id)
@@ -160,22 +166,14 @@ class TavusClient(TavusHttp):
             if error.status not in (400, 404, 409):
                 raise
             doubt = error
-        if await self._is_over(conversation_id):
+        found = await self.get_conversation(conversation_id)
+        if not found.status:
+            raise TavusNotFoundError("Tavus does not say whether it runs")
+        if not found.is_active:
             return False
         doubt = doubt or TavusProtocolError("a page answered to the end of it")
         doubt.retryable = True
         raise doubt
-
-    async def _is_over(self, conversation_id: str) -> bool:
-        try:
-            found = await self.get_conversation(conversation_id)
-        except TavusNotFoundError:
-            # That of an id which Tavus itself gave out is hard to believe.
-            active = self.list_conversations(status="active")
-            return conversation_id not in {
-                listed.conversation_id async for listed in active
-            }
-        return found.status in _OVER
 
     async def delete_conversation(
         self, conversation_id: str, *, hard: bool = False
@@ -311,12 +309,11 @@ class TavusClient(TavusHttp):
 
 
 def _path(family: str, resource_id: str) -> str:
-    if not is_id(resource_id):
+    if not (text := id_of(resource_id)):
         raise TavusValidationError(
-            "this is not an id of Tavus",
-            hint="ids consist of letters, digits, '-' and '_'",
+            "this can be no id of Tavus", hint="use one that Tavus gave out"
         )
-    return f"/{family}/{resource_id}"
+    return f"/{family}/{quote(text, safe='')}"
 
 
 def _one(

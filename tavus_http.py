@@ -147,12 +147,12 @@ class TavusHttp:
         query: dict[str, str],
         page_size: int,
     ) -> AsyncIterator[T]:
-        """Rows of all pages, each id once, unreadable rows left out.
+        """Rows of all pages, each id once; left out what ``parse`` refuses.
 
         A short page ends nothing: a server may give less than it is asked
         for. An empty one, one without news, or the announced total does.
         """
-        seen: set[str] = set()
+        seen: set[object] = set()
         read = 0
         for page in range(1, _MAX_PAGES + 1):
             asked = {**query, "limit": str(page_size), "page": str(page)}
@@ -164,7 +164,8 @@ class TavusHttp:
                     item = parse(row)
                 except TavusProtocolError:
                     continue
-                row_id = getattr(item, id_name)
+                # Without an id, what is said of it has to do.
+                row_id = getattr(item, id_name) or repr(item)
                 if row_id not in seen:
                     seen.add(row_id)
                     news = True

@@ -12,9 +12,8 @@ type than documented is left at its default. Both vocabularies are read
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +22,8 @@ from .errors import TavusProtocolError
 from .vendor_json import read_json
 
 _LAST_S = 1e12
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_LONGEST_ID = 512
+_NO_ID = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Conversation:
     """A conversation as Tavus describes it.
 
     Attributes:
-        status: ``active`` or ``ended``; examples also know ``error``.
+        status: ``active`` or ``ended``; examples also know ``error``; empty
+            where Tavus does not say.
         meeting_token: Opens a private room (``require_auth``): a secret.
         events: What happened, oldest first; read with ``verbose`` only.
     """
@@ -48,12 +49,17 @@ class Conversation:
     conversation_id: str
     conversation_url: str = ""
     conversation_name: str = ""
-    status: str = "active"
+    status: str = ""
     meeting_token: str = field(default="", repr=False)
     created_at: str = ""
     persona_id: str = ""
     replica_id: str = ""
     events: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it runs, for all that is known."""
+        return self.status.casefold() in ("", "active")
 
     @property
     def join_url(self) -> str:
@@ -114,9 +120,18 @@ class Replica:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
-def is_id(value: object) -> bool:
-    """Whether this can be an id, and so enter a path."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+def id_of(value: object) -> str:
+    """An id as text, of whatever characters; "" where it cannot be one.
+
+    Nothing ends at an address of "." or ".."; a bare number is read as text.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
+        return ""
+    if value in (".", "..") or text_of({"": value}, "") != value:
+        return ""
+    return value
 
 
 def text_of(data: Mapping[str, Any], *names: str) -> str:
@@ -173,7 +188,7 @@ def conversation(data: dict[str, Any]) -> Conversation:
         conversation_id=_id_of(data, "conversation_id"),
         conversation_url=text_of(data, "conversation_url"),
         conversation_name=text_of(data, "conversation_name"),
-        status=text_of(data, "status") or "active",
+        status=text_of(data, "status"),
         meeting_token=text_of(data, "meeting_token"),
         created_at=text_of(data, "created_at"),
         persona_id=text_of(data, "persona_id", "pal_id"),
@@ -185,6 +200,17 @@ def conversation(data: dict[str, Any]) -> Conversation:
             )
         ),
     )
+
+
+def listed_conversation(data: dict[str, Any]) -> Conversation:
+    """Reads a conversation of a list; its id is "" where it has none.
+
+    It is there all the same.
+    """
+    if not id_of(data.get("conversation_id")):
+        data = {**data, "conversation_id": _NO_ID}
+        return replace(conversation(data), conversation_id="")
+    return conversation(data)
 
 
 def session(data: dict[str, Any]) -> Session:
@@ -268,9 +294,9 @@ def _json_of(reply: Reply) -> Any:
 
 def _id_of(data: dict[str, Any], *names: str) -> str:
     for name in names:
-        value = data.get(name)
-        if is_id(value):
-            return str(value)
+        value = id_of(data.get(name))
+        if value:
+            return value
     raise TavusProtocolError(f"the answer has no valid {names[0]}", status=200)
 
 

@@ -127,10 +127,29 @@ async def test_ending_twice_says_whether_it_was_over(status):
 
 
 @pytest.mark.parametrize("status", [400, 404])
-async def test_ending_what_does_not_exist_is_no_error(status):
+async def test_ending_what_does_not_exist_says_so(status):
     sim = Simulator(unknown_id_status=status)
     async with talking_to(sim) as client:
-        assert await client.end_conversation("c0000000000") is False
+        with pytest.raises(TavusNotFoundError):
+            await client.end_conversation("c0000000000")
+
+
+@pytest.mark.parametrize("word", ["completed", "expired", "error", "ENDED"])
+async def test_what_is_not_active_is_over_when_it_has_been_ended(word):
+    sim = Simulator(ended_word=word)
+    async with talking_to(sim) as client:
+        made = await client.create_conversation(BODY)
+        sim.shutdown(made.conversation_id)
+        assert await client.end_conversation(made.conversation_id) is False
+
+
+async def test_of_what_has_no_status_nobody_knows_whether_it_runs(client, sim):
+    made = await client.create_conversation(BODY)
+    sim.add_fault("end", "status", status=400, body={"error": "not now"})
+    known = {"conversation_id": made.conversation_id}
+    sim.add_fault("get", "status", status=200, body=known)
+    with pytest.raises(TavusNotFoundError, match="not say whether it runs"):
+        await client.end_conversation(made.conversation_id)
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])

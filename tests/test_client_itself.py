@@ -32,10 +32,7 @@ KEY = "tavus-key-that-nobody-may-see"
 
 @pytest.mark.parametrize(
     "conversation_id",
-    [
-        *["", ".", "..", "../personas", "c1/end", "c1?x=1", "c1#", "c 1"],
-        *["c1\n", "%2e%2e", "ç1", "c" * 129, None, 7],
-    ],
+    ["", ".", "..", "\ud800", "c" * 513, None, True, ["c1"]],
 )
 async def test_an_id_that_would_lead_elsewhere_is_not_sent(conversation_id):
     async with TavusClient(KEY, f"http://127.0.0.1:{free_port()}") as client:

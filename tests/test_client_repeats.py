@@ -144,10 +144,26 @@ async def test_a_server_that_knows_no_pages_is_asked_twice_at_most():
 
 
 async def test_unreadable_rows_do_not_hide_the_others():
-    body = b'{"data":[1,{"conversation_id":"/"},{"conversation_id":"c1"}]}'
+    body = b'{"data":[1,{"persona_id":null},{"persona_id":"p1"}]}'
     client = Scripted(Reply(200, {}, body), page())
-    found = [c.conversation_id async for c in client.list_conversations()]
-    assert found == ["c1"]
+    found = [p.persona_id async for p in client.list_personas()]
+    assert found == ["p1"]
+
+
+async def test_a_row_whose_id_cannot_be_read_is_a_conversation():
+    rows = [
+        {"conversation_id": "/", "conversation_name": "a"},
+        {"conversation_id": None, "conversation_name": "b"},
+        {"conversation_name": "c"},
+        {"conversation_id": "", "conversation_name": "c"},
+    ]
+    body = json.dumps({"data": rows}).encode()
+    client = Scripted(Reply(200, {}, body), Reply(200, {}, body))
+    found = [
+        (c.conversation_id, c.conversation_name)
+        async for c in client.list_conversations()
+    ]
+    assert found == [("/", "a"), ("", "b"), ("", "c")]
 
 
 async def test_an_endless_list_is_an_error(monkeypatch):

@@ -189,10 +189,11 @@ async def test_what_is_not_http(raw):
         b"\xff\xfe\xfd",
         b"[" * 100_000,
         b'{"data":[]}',
-        b'{"conversation_id":7}',
+        b'{"conversation_id":null}',
+        b'{"conversation_id":true}',
         b'{"conversation_id":""}',
-        b'{"conversation_id":"../personas/p1"}',
-        b'{"conversation_id":"' + b"c" * 129 + b'"}',
+        b'{"conversation_id":".."}',
+        b'{"conversation_id":"' + b"c" * 513 + b'"}',
     ],
 )
 async def test_a_2xx_without_a_usable_id(body):
@@ -201,6 +202,40 @@ async def test_a_2xx_without_a_usable_id(body):
         error = await create_at(base_url)
     assert isinstance(error, TavusProtocolError)
     assert (error.sent, error.status) == (True, 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("c1.2", "c1.2"),
+        ("../personas/p1", "..%2Fpersonas%2Fp1"),
+        ("c1/end?x=1#y", "c1%2Fend%3Fx%3D1%23y"),
+        ("c 1\n%2e", "c%201%0A%252e"),
+        ("ç1", "%C3%A71"),
+        (7, "7"),
+    ],
+)
+async def test_an_id_of_whatever_characters_is_quoted_and_ended(text, quoted):
+    raw = reply("200 OK", json.dumps({"conversation_id": text}).encode())
+    heads: list[bytes] = []
+
+    async def play(reader, writer) -> None:
+        while True:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            if b"Content-Length: 2" in heads[-1]:
+                await reader.readexactly(2)
+            writer.write(raw)
+
+    async with (
+        playing(play) as base_url,
+        TavusClient(KEY, base_url) as client,
+    ):
+        made = await client.create_conversation({})
+        assert made.conversation_id == str(text)
+        assert await client.end_conversation(made.conversation_id) is True
+    assert heads[1].startswith(
+        f"POST /v2/conversations/{quoted}/end HTTP".encode()
+    )
 
 
 async def test_an_answer_without_end_is_not_kept(monkeypatch):

@@ -114,13 +114,15 @@ async def test_a_message_for_one_user_is_for_no_other() -> None:
         assert await theirs.next() == (CREATED, call("", "c2"))
 
 
-async def test_errors_of_the_graph_become_tavus_error() -> None:
+async def test_errors_that_concern_users_become_tavus_error() -> None:
     async with TenRun() as run, Browser(run.url) as browser:
         mine = await browser.listen("u1")
         theirs = await browser.listen("u2")
         await run.commands.get("on_user_joined", 2)
         error = {"id": "1", "module": "avatar", "code": -1000}
         metadata = {"kind": "credits", "remote_user_id": "u1"}
+        disk = {"kind": "journal", "remote_user_id": ""}
+        await run.send("error", **error, message="full", metadata=disk)
         await run.send("error", **error, message="none", metadata=metadata)
         await run.send("error", **error, message="all", metadata="odd")
         assert await mine.next() == (

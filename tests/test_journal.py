@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ten_packages.extension.tavus_python import journal as journal_module
+from ten_packages.extension.tavus_python import journal_file, journal_store
 from ten_packages.extension.tavus_python.journal import Entry, Journal
 
 BASE = "https://tavusapi.com/v2"
@@ -72,21 +72,21 @@ async def test_a_killed_process_leaves_what_it_had_open(
 ) -> None:
     kill(worker(tmp_path))
     journal = Journal(tmp_path, LOG)
-    left = await journal.orphans(BASE, ACCOUNT)
+    left = (await journal.orphans(BASE, ACCOUNT)).ours
     assert left == [
         Entry("ten-1", BASE, ACCOUNT, "c1"),
         Entry("ten-2", BASE, ACCOUNT, ""),
     ]
-    assert await journal.orphans(BASE, ACCOUNT) == []
+    assert (await journal.orphans(BASE, ACCOUNT)).ours == []
     await journal.close()
 
 
 async def test_a_living_process_is_left_alone(tmp_path: Path) -> None:
     process = worker(tmp_path)
     journal = Journal(tmp_path, LOG)
-    assert await journal.orphans(BASE, ACCOUNT) == []
+    assert (await journal.orphans(BASE, ACCOUNT)).ours == []
     kill(process)
-    assert len(await journal.orphans(BASE, ACCOUNT)) == 2
+    assert len((await journal.orphans(BASE, ACCOUNT)).ours) == 2
     await journal.close()
 
 
@@ -94,7 +94,7 @@ async def test_two_who_start_at_once_share_nothing(tmp_path: Path) -> None:
     kill(worker(tmp_path))
     both = [Journal(tmp_path, LOG), Journal(tmp_path, LOG)]
     taken = await asyncio.gather(*(one.orphans(BASE, ACCOUNT) for one in both))
-    assert sorted(map(len, taken)) == [0, 2]
+    assert sorted(len(found.ours) for found in taken) == [0, 2]
     for one in both:
         await one.close()
 
@@ -108,12 +108,12 @@ async def test_who_dies_while_ending_leaves_the_rest_to_the_next(
     first.over("ten-1")
     await first.close()
     second = Journal(tmp_path, LOG)
-    left = await second.orphans(BASE, ACCOUNT)
+    left = (await second.orphans(BASE, ACCOUNT)).ours
     assert [one.name for one in left] == ["ten-2"]
     second.over("ten-2")
     await second.close()
     third = Journal(tmp_path, LOG)
-    left = await third.orphans(BASE, "another account")
+    left = (await third.orphans(BASE, "another account")).ours
     assert [one.name for one in left] == ["ten-4"]
     third.over("ten-4")
     await third.close()
@@ -157,16 +157,19 @@ async def test_torn_and_foreign_lines_spoil_nothing(tmp_path: Path) -> None:
     )
     (tmp_path / "unrelated.txt").write_text("not ours")
     journal = Journal(tmp_path, LOG)
-    assert await journal.orphans(BASE, ACCOUNT) == [entry("ten-1")]
+    assert (await journal.orphans(BASE, ACCOUNT)).ours == [entry("ten-1")]
     journal.over("ten-1")
     await journal.close()
-    assert [path.name for path in tmp_path.iterdir()] == ["unrelated.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "unrelated.txt",
+        "1-x.unreadable",
+    }
 
 
 async def test_a_long_life_does_not_grow_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "_COMPACT_BYTES", 2000)
+    monkeypatch.setattr(journal_store, "_COMPACT_BYTES", 2000)
     journal = Journal(tmp_path, LOG)
     await journal.want(entry("ten-stays"))
     journal.got("ten-stays", "c-stays")
@@ -181,7 +184,7 @@ async def test_a_long_life_does_not_grow_the_file(
     assert "c-stays" in text and "ten-last" in text
     await journal.close()
     following = Journal(tmp_path, LOG)
-    left = await following.orphans(BASE, ACCOUNT)
+    left = (await following.orphans(BASE, ACCOUNT)).ours
     assert {one.name for one in left} == {"ten-stays", "ten-last"}
     await following.close()
 
@@ -194,7 +197,7 @@ async def test_a_deleted_file_is_written_again(tmp_path: Path) -> None:
     await journal.want(entry("ten-2"))
     await journal.close()
     following = Journal(tmp_path, LOG)
-    left = await following.orphans(BASE, ACCOUNT)
+    left = (await following.orphans(BASE, ACCOUNT)).ours
     assert {one.name for one in left} == {"ten-1", "ten-2"}
     await following.close()
 
@@ -206,9 +209,9 @@ async def test_late_news_after_the_close_is_ignored(tmp_path: Path) -> None:
     journal.over("ten-1")
     journal.got("ten-1", "c1")
     await journal.want(entry("ten-2"))
-    assert await journal.orphans(BASE, ACCOUNT) == []
+    assert (await journal.orphans(BASE, ACCOUNT)).ours == []
     following = Journal(tmp_path, LOG)
-    left = await following.orphans(BASE, ACCOUNT)
+    left = (await following.orphans(BASE, ACCOUNT)).ours
     assert left == [entry("ten-1")]
     await following.close()
 
@@ -224,7 +227,7 @@ async def test_news_of_what_is_not_open_changes_nothing(
     await asyncio.sleep(0.2)  # ids are noted a moment later
     await journal.close()
     following = Journal(tmp_path, LOG)
-    left = await following.orphans(BASE, ACCOUNT)
+    left = (await following.orphans(BASE, ACCOUNT)).ours
     assert left == [replace(entry("ten-1"), conversation_id="c1")]
     await following.close()
 
@@ -234,7 +237,7 @@ async def test_where_there_are_no_locks_it_warns_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(journal_module, "fcntl", None)
+    monkeypatch.setattr(journal_file, "fcntl", None)
     (tmp_path / "1-x.journal").write_text(json.dumps(entry("t").__dict__))
     log = logging.Logger("journal")
     log.addHandler(caplog.handler)
@@ -242,7 +245,7 @@ async def test_where_there_are_no_locks_it_warns_once(
     await journal.want(entry("ten-1"))
     await journal.want(entry("ten-2"))
     journal.over("ten-1")
-    assert await journal.orphans(BASE, ACCOUNT) == []
+    assert (await journal.orphans(BASE, ACCOUNT)).ours == []
     await journal.close()
     assert len(caplog.records) == 1
     assert "no flock" in caplog.records[0].getMessage()
@@ -254,7 +257,7 @@ async def test_a_file_system_without_locks_costs_no_file_descriptors(
     def refuse(*_: object) -> None:
         raise OSError("no locks available")
 
-    monkeypatch.setattr(journal_module.fcntl, "flock", refuse)
+    monkeypatch.setattr(journal_file.fcntl, "flock", refuse)
     journal = Journal(tmp_path, LOG)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(5):
@@ -275,6 +278,6 @@ async def test_a_file_that_cannot_be_removed_keeps_no_other_from_being_swept(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     journal = Journal(tmp_path, LOG)
-    left = await journal.orphans(BASE, ACCOUNT)
+    left = (await journal.orphans(BASE, ACCOUNT)).ours
     assert [one.name for one in left] == ["ten-1", "ten-2"]
     await journal.close()

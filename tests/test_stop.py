@@ -20,6 +20,7 @@ from ten_packages.extension.tavus_python import journal as journal_module
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import TavusStoppingError
 from ten_packages.extension.tavus_python.events import Created, Ended
+from ten_packages.extension.tavus_python.journal_file import JournalFile
 
 
 def _now() -> float:
@@ -196,18 +197,27 @@ def test_what_another_living_worker_runs_is_left_alone(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_another_account_left_is_left_to_it(tmp_path: Path) -> None:
+def test_what_another_account_left_is_left_to_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         simulator = new_simulator()
         dying = Kept(tmp_path, simulator)
         await dying.keeper.start(StartOptions())
         dying.client.reachable = False
         await dying.keeper.close()
-        other = Kept(tmp_path, simulator, tavus_api_key="tvk-another-account-1")
+        other = Kept(
+            tmp_path, new_simulator(), tavus_api_key="tvk-another-account-1"
+        )
+        other.log.addHandler(caplog.handler)
         other.keeper.open()
-        await asyncio.sleep(60)
+        await asyncio.sleep(120)
         assert len(simulator.active) == 1
         await other.keeper.close()
+        (warning,) = caplog.records
+        assert "1 that this key cannot see (start a worker with the key" in (
+            warning.getMessage()
+        )
         same = Kept(tmp_path, simulator)
         same.keeper.open()
         await asyncio.sleep(5)
@@ -254,7 +264,7 @@ def test_a_disk_that_hangs_holds_up_neither_start_nor_stop(
     async def main() -> None:
         kept = Kept(tmp_path, Simulator())
         monkeypatch.setattr(journal_module, "_DISK_S", 0.05)
-        monkeypatch.setattr(journal_module.Journal, "_add", hang)
+        monkeypatch.setattr(JournalFile, "write", hang)
         kept.keeper.open()
         await kept.keeper.start(StartOptions())
         began = time.monotonic()

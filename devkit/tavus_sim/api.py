@@ -44,6 +44,7 @@ class Account:
     strict: bool
     newest_events_first: bool
     livekit_conversation_url: bool
+    ended_word: str = "ended"
     credits_spent: bool = False
     undocumented: list[str] = field(default_factory=list)
 
@@ -146,7 +147,7 @@ class Api:
             livekit=livekit,
             has_url=livekit is None or account.livekit_conversation_url,
         )
-        answer = conversation.view(account.vocabulary)
+        answer = self._view(conversation)
         del answer["updated_at"]
         if conversation.meeting_token:
             answer["meeting_token"] = conversation.meeting_token
@@ -175,16 +176,22 @@ class Api:
         status = request.query.get("status")
         book = self._book.active if status == "active" else self._book.all
         found = [
-            conversation.view(self._account.vocabulary)
+            self._view(conversation)
             for conversation in reversed(book.values())
             if not conversation.deleted
             and status in (None, conversation.status)
         ]
         return self._page(request, found)
 
+    def _view(self, conversation: Conversation) -> dict[str, Any]:
+        answer = conversation.view(self._account.vocabulary)
+        if answer["status"] == "ended":
+            answer["status"] = self._account.ended_word
+        return answer
+
     def _get(self, request: SimRequest, conversation_id: str) -> SimReply:
         conversation = self.conversation(conversation_id)
-        answer = conversation.view(self._account.vocabulary)
+        answer = self._view(conversation)
         if request.query.get("verbose") == "true":
             events = list(conversation.events)
             if self._account.newest_events_first:

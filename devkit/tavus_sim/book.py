@@ -15,6 +15,7 @@ import json
 import random
 from collections.abc import Callable
 from typing import Any, Literal
+from urllib.parse import quote
 
 from .conversation import REPLICA_JOINS, Conversation
 from .livekit import LiveKitRoom, without_token
@@ -32,6 +33,7 @@ class ConversationBook:
         replica_join_s: how long after the first participant the replica
             joins, in seconds.
         on_event: gets ``(conversation, webhook payload)`` of each event.
+        id_suffix: what each id ends with.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class ConversationBook:
         rng: random.Random,
         replica_join_s: float,
         on_event: Callable[[Conversation, dict[str, Any]], None],
+        id_suffix: str = "",
     ) -> None:
+        self._id_suffix = id_suffix
         self.all: dict[str, Conversation] = {}
         self.active: dict[str, Conversation] = {}
         self._rng = rng
@@ -64,13 +68,16 @@ class ConversationBook:
         has_url: bool = True,
     ) -> Conversation:
         """Open a conversation; with ``test_mode`` one that has ended."""
-        conversation_id = f"c{self._rng.getrandbits(48):012x}"
+        random_part = f"{self._rng.getrandbits(48):012x}"
+        conversation_id = f"c{random_part}{self._id_suffix}"
         name = request.get("conversation_name")
         properties = request.get("properties") or {}
         conversation = Conversation(
             conversation_id=conversation_id,
             name=name or f"Conversation {conversation_id}",
-            url=f"{base_url}/room/{conversation_id}" if has_url else None,
+            url=f"{base_url}/room/{quote(conversation_id)}"
+            if has_url
+            else None,
             replica_id=replica_id,
             persona_id=persona_id,
             request=without_token(request),

@@ -6,6 +6,7 @@
 """Faults on demand: which request goes wrong, and how."""
 
 import random
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -43,6 +44,7 @@ AFTER = (
     "not_json",
     "slow",
     "empty",
+    "no_ids",
 )
 # A reordered webhook follows the conversation's next one, if there is one.
 WEBHOOK = ("lose", "duplicate", "reorder")
@@ -59,6 +61,7 @@ _DEFAULT_DELAY_MS = {
     "avatar_slow_join": 5000.0,
     "avatar_dies": 500.0,
 }
+_ID = re.compile(rb'("conversation_id": )"[^"]*"')
 _NOT_JSON = b"<html><body>502 Bad Gateway</body></html>"
 
 # What Tavus is documented or observed to say (tavus-api.md, section 1.1).
@@ -170,6 +173,9 @@ def spoiled(reply: SimReply, fault: Fault) -> SimReply:
             reply.headers["content-type"] = "text/html"
         case "empty":
             reply.body = b""
+        case "no_ids":
+            # Whatever has an id still is there, but cannot be called by it.
+            reply.body = _ID.sub(rb"\1null", reply.body)
         case "refuse_token":
             reply = json_reply(_AGORA_TOKEN_REFUSED, status=400)
         case "error_before" | "error_after" | "status":

@@ -67,6 +67,10 @@ class Simulator:
             way Tavus does is not documented.
         livekit_conversation_url: whether a conversation in a LiveKit room
             has a ``conversation_url``; what Tavus does is not known.
+        id_suffix: what each id ends with, for clients that expect none but
+            letters and digits.
+        ended_word: the status of what has ended, for clients that expect
+            no other.
     """
 
     def __init__(
@@ -87,6 +91,8 @@ class Simulator:
         strict: bool = False,
         newest_events_first: bool = False,
         livekit_conversation_url: bool = False,
+        id_suffix: str = "",
+        ended_word: str = "ended",
     ) -> None:
         self.recent_requests: deque[SimRequest] = deque(maxlen=1000)
         # The first is called with (url, payload) for each webhook, the
@@ -105,6 +111,7 @@ class Simulator:
             strict=strict,
             newest_events_first=newest_events_first,
             livekit_conversation_url=livekit_conversation_url,
+            ended_word=ended_word,
         )
         self._clock = clock
         self._clock_offset_s = 0.0
@@ -118,6 +125,7 @@ class Simulator:
             random.Random(f"{seed} conversations"),
             replica_join_ms / 1000,
             self._webhook,
+            id_suffix,
         )
         self.avatars = AvatarReports(self._book, self._faults, self.now)
         self._refused: deque[dict[str, str]] = deque(maxlen=_REFUSALS_KEPT)

@@ -10,6 +10,7 @@ error texts. For tests on a virtual clock, where sockets have no place.
 """
 
 import asyncio
+from urllib.parse import unquote
 
 from tavus_sim import SimRequest, Simulator
 from ten_packages.extension.tavus_python.errors import (
@@ -53,7 +54,7 @@ class DirectClient(TavusClient):
             raise TavusNetworkError("connection refused", sent=False)
         request = SimRequest(
             method,
-            f"/v2{path}",
+            f"/v2{unquote(path)}",
             query or {},
             {"x-api-key": KEY, "authorization": f"Bearer {bearer}"},
             body or b"",

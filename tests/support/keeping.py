@@ -49,10 +49,11 @@ class Kept:
         self.log.addHandler(logging.NullHandler())
         self.events: list[Event] = []
         self._news = asyncio.Event()
+        self.journal = Journal(self.config.journal_path(), self.log)
         self.keeper = ConversationKeeper(
             self.config,
             self.client,
-            Journal(self.config.journal_path(), self.log),
+            self.journal,
             self._hear,
             self.log,
         )

@@ -23,6 +23,8 @@ from .presence import Presence
 # So long, and so many, users are known who have gone.
 _HISTORY_S = 60.0
 _ABSENT_USERS = 10_000
+# Kinds of errors that no user can do anything about, or has to know of.
+_FOR_OPERATORS = ("journal",)
 _STOP_TIMEOUT_S = 0.1
 
 CREATED = "tavus_conversation_created"
@@ -122,12 +124,15 @@ class Streams:
 
         Args:
             name: ``tavus_*`` goes out under its name, ``error`` as
-                ``tavus_error``; others do not go out.
+                ``tavus_error``; others do not go out, nor does what is for
+                operators only.
             content: Its properties. With a ``remote_user_id`` it is for that
                 user alone: join URLs may hold tokens.
         """
         if name == "error":
             name, content = "tavus_error", _trouble(content)
+            if content["kind"] in _FOR_OPERATORS:
+                return
         elif not name.startswith("tavus_"):
             return
         user_id = str(content.get("remote_user_id", ""))
