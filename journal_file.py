@@ -35,7 +35,7 @@ UNREADABLE = ".unreadable"
 # Ours are compacted long before.
 _LONGEST_BYTES = 32 << 20
 _OF_SESSIONS = ("session", "idle_s", "token")
-# How each of our lines begins; what begins so and cannot be read is torn.
+# How each of our lines begins; it ends with "}".
 _OURS = (b'{"name": ', b'{"over": ')
 _NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 # Windows has neither; what they do is not needed there.
@@ -245,7 +245,8 @@ class JournalFile:
             RecursionError,
         ):
             # Torn by the death of its writer, nothing had been sent.
-            self.unreadable += not line.startswith(_OURS)
+            torn = line.startswith(_OURS) and not line.endswith(b"}")
+            self.unreadable += not torn
             return
         self.entries[entry.name] = entry
 

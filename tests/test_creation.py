@@ -6,12 +6,15 @@
 """Whatever happens to a create: one conversation or none, never a lost one."""
 
 import asyncio
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.keeping import Kept, new_simulator
 from support.virtual_time import run
+from tavus_sim import SimReply, SimRequest
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import TavusError
 from ten_packages.extension.tavus_python.events import Created, Failed
@@ -182,6 +185,183 @@ def test_a_rate_limit_is_waited_out(tmp_path: Path) -> None:
         assert made.create_ms > 10_000
         assert simulator.ledger()["created"] == 1
         await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("suffix", [".1", " ü?#%2e", "-" * 200, ":,;|'\"\\"])
+@pytest.mark.parametrize("fault", ["", "drop_after", "no_ids"])
+def test_an_id_of_whatever_characters_is_used_and_ended(
+    tmp_path: Path, suffix: str, fault: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(id_suffix=suffix)
+        if fault:
+            simulator.add_fault("create", fault, count=1)
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        assert made.conversation_id.endswith(suffix)
+        assert simulator.active == [made.conversation_id]
+        assert simulator.ledger()["created"] == 1
+        assert await kept.keeper.end(made.conversation_id) == [
+            made.conversation_id
+        ]
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_one_that_is_listed_without_an_id_exists(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "no_ids", count=1)
+        simulator.add_fault("list", "no_ids", count=4)
+        kept = Kept(tmp_path, simulator)
+        kept.keeper.user_joined("u1")
+        failed = await kept.heard(Failed)
+        assert failed.error.kind == "protocol"
+        assert simulator.ledger()["requests"]["create"] == 1
+        # Now its id can be read: it is ended, and then another is made.
+        made = await kept.heard(Created)
+        assert simulator.active == [made.conversation.conversation_id]
+        assert simulator.ledger()["created"] == 2
+        await kept.keeper.close()
+        assert simulator.active == []
+
+    run(main())
+
+
+def test_nothing_is_made_beside_one_that_cannot_be_ended(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "no_ids")
+        simulator.add_fault("list", "no_ids")
+        kept = Kept(tmp_path, simulator)
+        kept.keeper.user_joined("u1")
+        await kept.heard(Failed)
+        with pytest.raises(TavusError, match="no conversation within"):
+            await kept.keeper.start(StartOptions())
+        await asyncio.sleep(3000)
+        assert simulator.ledger()["created"] == 1
+        simulator.clear_faults()
+        await kept.heard(Created)
+        assert len(simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_two_of_one_name_are_one_too_many(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault("create", "drop_after", count=2)
+        kept = Kept(tmp_path, simulator)
+        handle = simulator.handle
+
+        def doubled(request: SimRequest) -> SimReply:
+            if (request.method, request.path) == ("POST", "/v2/conversations"):
+                handle(request)
+            return handle(request)
+
+        simulator.handle = doubled  # type: ignore[method-assign]
+        made = await kept.keeper.start(StartOptions())
+        await asyncio.sleep(5)
+        assert simulator.ledger()["created"] == 2
+        assert simulator.active == [made.conversation_id]
+        await kept.keeper.close()
+        assert simulator.active == []
+
+    run(main())
+
+
+URLS_TO_NOWHERE = (
+    *("", None, 7, "javascript:alert(1)", "data:text/html,x", "c1", "//host"),
+    *("http://example.com/c1", "http://127.0.0.1.example.com/", "https://"),
+    *("https://a b/", "ftp://127.0.0.1/", "https:c1", "blob:https://a/b"),
+)
+
+
+def _with_url(kept: Kept, url: object) -> None:
+    handle = kept.simulator.handle
+
+    def changed(request: SimRequest) -> SimReply:
+        reply = handle(request)
+        if request.path.startswith("/v2/conv") and b'"conv' in reply.body:
+            told = re.sub(
+                rb'("conversation_url": )"[^"]*"',
+                lambda found: found[1] + json.dumps(url).encode(),
+                reply.body,
+            )
+            reply.body = told
+        return reply
+
+    kept.simulator.handle = changed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("url", URLS_TO_NOWHERE)
+@pytest.mark.parametrize("lost", [False, True])
+def test_one_that_nobody_can_enter_is_an_error_and_ended(
+    tmp_path: Path, url: object, lost: bool
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        if lost:
+            simulator.add_fault("create", "drop_after", count=1)
+        kept = Kept(tmp_path, simulator)
+        _with_url(kept, url)
+        kept.keeper.user_joined("u1")
+        failed = await kept.heard(Failed)
+        assert failed.error.kind == "protocol"
+        assert "conversation_url" in str(failed.error)
+        await asyncio.sleep(5)
+        assert kept.created == []
+        assert simulator.ledger()["created"] == 1
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://tavus.daily.co/c1",
+        "HTTPS://example.com:8443/c1?a=b#c",
+        "http://localhost:8900/room/c1",
+        "http://sim.localhost/c1",
+        "http://127.0.0.2/c1",
+        "http://[::1]:8900/c1",
+    ],
+)
+def test_one_that_can_be_entered_is_handed_on(tmp_path: Path, url: str) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        _with_url(kept, url)
+        made = await kept.keeper.start(StartOptions())
+        assert made.conversation_url == url
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("url", ["", None])
+def test_who_is_called_to_a_meeting_needs_no_url(
+    tmp_path: Path, url: object
+) -> None:
+    async def main() -> None:
+        kept = Kept(
+            tmp_path,
+            new_simulator(),
+            params={"meeting_url": "https://meet.example.com/x"},
+        )
+        _with_url(kept, url)
+        made = await kept.keeper.start(StartOptions())
+        assert made.conversation_url == ""
+        await kept.keeper.close()
+        assert kept.simulator.active == []
 
     run(main())
 

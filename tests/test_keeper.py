@@ -475,6 +475,110 @@ def test_one_that_tavus_calls_failed_is_ended(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("word", ["completed", "expired", "ENDED", "failed"])
+def test_a_status_that_no_document_knows_does_not_count_as_running(
+    tmp_path: Path, word: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(ended_word=word)
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        simulator.shutdown(made.conversation_id, "internal error")
+        assert (await kept.heard(Ended)).reason == "internal error"
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("word", ["completed", "", "ended"])
+@pytest.mark.parametrize("answer", [400, 404, 409])
+def test_an_end_that_is_refused_is_answered_in_time(
+    tmp_path: Path, word: str, answer: int
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(ended_word=word, end_ended_status=answer)
+        kept = Kept(tmp_path, simulator, status_poll_s=0)
+        made = await kept.keeper.start(StartOptions())
+        simulator.shutdown(made.conversation_id)
+        began = asyncio.get_running_loop().time()
+        assert await kept.keeper.end() == [made.conversation_id]
+        # Where Tavus does not say, its list does, a minute after creation.
+        limit_s = 2 if word else 65
+        assert asyncio.get_running_loop().time() - began < limit_s
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_what_runs_under_a_strange_status_is_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        seen = {"conversation_id": made.conversation_id, "status": "paused"}
+        simulator.add_fault("get", "status", status=200, body=seen, count=1)
+        assert (await kept.heard(Ended)).reason == "paused"
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_one_created_with_a_strange_status_is_asked_after(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(ended_word="completed")
+        kept = Kept(tmp_path, simulator, status_poll_s=0, test_mode=True)
+        await kept.keeper.start(StartOptions())
+        assert (await kept.heard(Ended)).reason == "completed"
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_tavus_that_refuses_every_end_leaves_no_command_unanswered(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        await kept.keeper.start(StartOptions())
+        simulator.add_fault("end", "status", status=400)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(TavusTimeoutError, match="not confirmed the end"):
+            await kept.keeper.end()
+        assert asyncio.get_running_loop().time() - began <= 150
+        simulator.clear_faults()
+        await kept.heard(Ended)
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_an_end_in_the_second_in_which_tavus_knows_nothing_of_it_counts(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator, leave_grace_ms=0)
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        nothing = {"data": [], "total_count": 0}
+        simulator.add_fault("end", "status", status=404)
+        simulator.add_fault("get", "status", status=404)
+        simulator.add_fault("list", "status", status=200, body=nothing)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(1)
+        simulator.clear_faults()
+        await kept.heard(Ended)
+        assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_a_start_that_is_ended_at_once_is_answered(tmp_path: Path) -> None:
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator())
