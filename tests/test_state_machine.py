@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.disk import Disk
 from support.keeping import Kept
 from support.virtual_time import VirtualTimeLoop, finish
 from tavus_sim import Simulator
@@ -49,6 +50,7 @@ FAULTS = (
     "page_before",
     "empty",
     "slow",
+    "no_ids",
 )
 EVENT_TYPES = (
     "system.shutdown",
@@ -69,6 +71,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.loop = VirtualTimeLoop()
         asyncio.set_event_loop(self.loop)
         self.folder = tempfile.TemporaryDirectory()
+        self.patch = pytest.MonkeyPatch()
+        self.disk = Disk(Path(self.folder.name), self.patch)
         self.commands: list[asyncio.Task[Any]] = []
         self.left: set[str] = set()
 
@@ -81,6 +85,8 @@ class Lifecycle(RuleBasedStateMachine):
         poll_s=st.sampled_from([0, 15]),
         slots=st.sampled_from([None, 1]),
         latency_ms=st.sampled_from([0, 700]),
+        id_suffix=st.sampled_from(["", ".1", " ü?#%2e"]),
+        ended_word=st.sampled_from(["ended", "completed"]),
     )
     def begin(
         self,
@@ -89,12 +95,16 @@ class Lifecycle(RuleBasedStateMachine):
         poll_s: int,
         slots: int | None,
         latency_ms: int,
+        id_suffix: str,
+        ended_word: str,
     ) -> None:
         self.most = 1 if scope == "channel" or slots == 1 else len(USERS)
         self.simulator = Simulator(
             clock=self.loop.time,
             max_concurrent=slots,
             latency_ms=latency_ms,
+            id_suffix=id_suffix,
+            ended_word=ended_word,
         )
 
         async def open_keeper() -> Kept:
@@ -197,6 +207,14 @@ class Lifecycle(RuleBasedStateMachine):
         self.simulator.clear_faults()
         self.kept.client.reachable = True
 
+    @rule(
+        trouble=st.sampled_from(["full", "read_only", "sync", ""]),
+        left=st.sampled_from([0, 100, 5000]),
+    )
+    def the_disk(self, trouble: str, left: int) -> None:
+        """Fills up, breaks, or is back."""
+        self.disk.trouble, self.disk.left = trouble, left
+
     @rule()
     def lose_the_network(self) -> None:
         self.kept.client.reachable = False
@@ -250,11 +268,14 @@ class Lifecycle(RuleBasedStateMachine):
                 self.done["examples"] += 1
                 self.done["conversations"] += self.simulator.ledger()["created"]
         finally:
+            self.patch.undo()
             finish(self.loop)
             self.folder.cleanup()
 
     def _stop(self) -> None:
         began = self.loop.time()
+        # What was not on disk gets there last of all, if that can be.
+        self.disk.trouble = ""
         self.do(self.kept.keeper.close())
         assert self.loop.time() - began <= 1.5
         # Answered, each once: a future cannot be resolved twice.
