@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The TEN app that bench/http.py measures: the graph of examples/tavus."""
+"""The TEN app that bench/http_api.py measures: the graph of examples/tavus."""
 
 import argparse
 import json

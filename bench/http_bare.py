@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The bare aiohttp handler that bench/http.py measures beside the API.
+"""The bare aiohttp handler that bench/http_api.py measures beside the API.
 
 It makes the same two calls and gives the same answers, with no limits, no
 journal, no graph and no one who ends what is forgotten. Its event streams

@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""What bench/http.py measures: servers in processes of their own."""
+"""What bench/http_api.py measures: servers in processes of their own."""
 
 import contextlib
 import json

@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""What bench/http.py measures between the two: HTTP and messages alone.
+"""What bench/http_api.py measures between the two: HTTP and messages alone.
 
 A TEN app whose graph answers create and end with the same messages as the
 graph of examples/tavus, and has nothing else of it: no limits, owners, models,

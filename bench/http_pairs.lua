@@ -1,5 +1,5 @@
 -- For wrk: creates conversations, each for another user, and ends each with
--- the next request, whichever connection that goes over. bench/http.py.
+-- the next request, whichever connection that goes over. bench/http_api.py.
 
 local ended, made, users, name = 0, 0, 0, ""
 local waiting = {}

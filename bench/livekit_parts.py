@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The processes of bench/livekit.py: an avatar, and those who speak or look.
+"""The processes of bench/livekit_avatar.py: an avatar, who speaks or looks.
 
 An utterance begins with the moment at which it was pushed, by the clock that
 all processes of a machine share; what the avatar has of it when it comes is
@@ -20,20 +20,14 @@ import os
 import resource
 import statistics
 import struct
-import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Literal
 
+import checkout  # noqa: F401  # pylint: disable=unused-import
 import numpy as np
 import uvloop
 from livekit import api, rtc  # pylint: disable=no-name-in-module
-
-# Last, since this folder has a livekit.py of its own (python -P).
-sys.path.append(str(Path(__file__).resolve().parent))
-# pylint: disable=wrong-import-position
-import checkout  # noqa: F401  # pylint: disable=unused-import
 from ten_packages.extension.tavus_python.config import (
     TavusConfig,
 )

@@ -34,8 +34,6 @@ import checkout
 import numpy as np
 import psutil
 
-# Python puts the folder of a script first, where "livekit" is another script.
-sys.path.remove(str(checkout.ROOT / "bench"))
 sys.path.append(str(checkout.ROOT / "tests"))
 # pylint: disable=wrong-import-position
 from livekit import rtc  # pylint: disable=no-name-in-module

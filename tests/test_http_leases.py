@@ -11,7 +11,6 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +25,6 @@ from ten_packages.extension.tavus_http_python.redis_store import (
 )
 
 KEY = "tavus_http:leases"
-HOLDER = Path(__file__).parent / "support" / "lease_holder.py"
 WAIT_S = 20.0
 
 
@@ -365,7 +363,8 @@ async def test_who_goes_while_it_waits_for_redis_leaves_nothing(
 async def holder(url: str, cap: int, count: int) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(HOLDER),
+        "-m",
+        "support.lease_holder",
         url,
         str(cap),
         str(count),

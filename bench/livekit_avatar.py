@@ -12,7 +12,7 @@ told of an interruption, and the CPU of a stream in real time. Then the media
 bridge hands on 720p25, beside a bare rtc.VideoStream. Exits 1 if a latency is
 above 1.1 times the peer's, or the CPU above 1.0 times.
 
-    .venv-bench/bin/python bench/livekit.py [--rounds 5] [--count 20]
+    .venv-bench/bin/python bench/livekit_avatar.py [--rounds 5] [--count 20]
 """
 
 import argparse
@@ -28,8 +28,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-# Python puts the folder of a script first, and there this file is "livekit".
-sys.path[:] = [p for p in sys.path if Path(p).absolute() != HERE]
 PARTS = HERE / "livekit_parts.py"
 SERVER = HERE.parent / "bin" / "livekit-server"
 MOST = {"first_ms": 1.1, "interrupt_ms": 1.1, "cpu_percent": 1.0}
@@ -62,7 +60,7 @@ def _server() -> Iterator[str]:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", f"{PARTS}", *arguments]
+    return [sys.executable, f"{PARTS}", *arguments]
 
 
 def _measure(face: str, part: str, *arguments: str) -> dict[str, float]:
