@@ -84,7 +84,8 @@ async def test_every_create_without_a_user_is_another_user() -> None:
     ("kind", "status", "code"),
     [
         ("validation", 422, "1001"),
-        ("not_found", 422, "1001"),
+        # The configured persona: nobody named one.
+        ("not_found", 503, "3001"),
         ("cancelled", 409, "1005"),
         ("auth", 502, "2001"),
         ("credits", 503, "2002"),
@@ -113,6 +114,20 @@ async def test_a_start_that_fails_says_why(
         assert reply["data"]["detail"] == reply["msg"] == "out of minutes"
 
 
+@pytest.mark.parametrize(
+    "name", ["persona_id", "pal_id", "replica_id", "face_id"]
+)
+async def test_a_persona_or_replica_that_is_not_there_is_404(name: str) -> None:
+    async def refuse(_: dict[str, Any]) -> dict[str, Any]:
+        raise Refused({"kind": "not_found", "detail": "Invalid id"})
+
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers["start_conversation"] = refuse
+        status, reply = await browser.create(**{name: "x1"})
+        assert (status, reply["code"]) == (404, "1002")
+        assert reply["msg"] == "Invalid id"
+
+
 async def test_a_start_refused_by_the_runtime_is_the_graphs_fault() -> None:
     async def refuse(_: dict[str, Any]) -> dict[str, Any]:
         raise Refused({"detail": "Path timeout."})
@@ -135,11 +150,34 @@ async def test_a_start_without_an_id_is_the_graphs_fault() -> None:
     [
         (b"{", "body: Invalid JSON"),
         (b"[]", "body: Input should be an object"),
-        (b'{"greeting": "hi"}', "body: unknown field; known are custom_"),
+        (
+            b'{"greting": "hi"}',
+            'body: unknown field "greting"; known are custom_greeting, ',
+        ),
+        (
+            b'{"' + b"x" * 50 + b'": 1}',
+            'body: unknown field "' + "x" * 39 + '\\u2026"; known are ',
+        ),
+        (
+            b'{"custom_greeting": "a", "greeting": "b"}',
+            "body: custom_greeting and greeting are two names of one thing; "
+            "send one",
+        ),
+        (
+            b'{"pal_id": "p1", "persona_id": "p1"}',
+            "body: persona_id and pal_id are two names of one thing; send one",
+        ),
+        (
+            b'{"user_id": "a b", "greting": "hi", "channel": 7}',
+            "user_id: String should match pattern '^$|^[A-Za-z0-9_.:@+\\-]"
+            "{1,128}$'; channel: Input should be a valid string; body: unknown "
+            'field "greting"; known are',
+        ),
         (b'{"custom_greeting": 5}', "custom_greeting: Input should be a"),
         (
             b'{"language": "' + b"x" * 65 + b'"}',
-            "language: String should have at most 64 characters",
+            "language: not a language that Tavus lists; write a name or a "
+            "code, such as english, en or en-US",
         ),
         (b'{"replica_id": "../x"}', "replica_id: String should match"),
         (b'{"user_id": "a b"}', "user_id: String should match"),
@@ -192,13 +230,68 @@ async def test_delete_of_what_does_not_run_is_404() -> None:
     async with TenRun() as run, Browser(run.url) as browser:
         status, reply = await browser.end("c123")
         assert (status, reply["code"]) == (404, "1002")
-        assert reply["msg"] == "no conversation c123 of yours is known"
+        assert reply["msg"] == (
+            "no conversation c123 of yours is known; ask with the cookie "
+            "(tavus_session) or the user_id with which it was created"
+        )
         run.answers["start_conversation"] = made
         run.answers["end_conversation"] = refuse
         await browser.create(user_id="u1")
         status, reply = await browser.end("c123")
         assert (status, reply["code"]) == (404, "1002")
         assert reply["msg"] == "it is over"
+
+
+async def test_delete_of_what_has_ended_says_so_and_why() -> None:
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers["start_conversation"] = made
+        await browser.create(user_id="u1")
+        await run.send(
+            "tavus_conversation_ended",
+            conversation_id="c123",
+            reason="max_call_duration reached",
+            duration_ms=7,
+            remote_user_id="u1",
+        )
+        tab = await browser.listen("u1")
+        assert tab.ready["conversation_ids"] == []
+        for _ in range(2):
+            status, reply = await browser.end("c123")
+            assert (status, reply["code"]) == (404, "1002")
+            assert reply["msg"] == (
+                "conversation c123 has ended already: max_call_duration reached"
+            )
+        # Of somebody else's nothing is said.
+        status, reply = await browser.end("c123", "u2")
+        assert status == 404
+        assert reply["msg"].startswith("no conversation c123 of yours is known")
+        assert run.commands.named("end_conversation") == []
+
+
+async def test_what_plain_curl_created_is_ended_with_its_cookie() -> None:
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers["start_conversation"] = made
+        path = "/api/tavus/conversation/create"
+        async with browser.session.post(path) as response:
+            cookie = response.cookies["tavus_session"].value
+        path = "/api/tavus/conversation/c123"
+        status, reply = await browser.ask("DELETE", path)
+        assert status == 404
+        assert "cookie (tavus_session) or the user_id" in reply["msg"]
+        jar = {"Cookie": f"tavus_session={cookie}"}
+        status, _ = await browser.ask("DELETE", path, headers=jar)
+        assert status == 200
+
+
+@pytest.mark.parametrize("name", ["greeting", "custom_greeting"])
+async def test_the_greeting_has_two_names(name: str) -> None:
+    async with TenRun() as run, Browser(run.url) as browser:
+        run.answers["start_conversation"] = made
+        status, _ = await browser.create(user_id="u1", **{name: "Hi"})
+        assert status == 200
+        assert run.commands.named("start_conversation") == [
+            {"remote_user_id": "u1", "custom_greeting": "Hi"}
+        ]
 
 
 async def test_delete_that_takes_too_long_is_504() -> None:

@@ -28,9 +28,14 @@ from support.http_serving import (
     serving,
 )
 from support.places import ROOT
+from ten_packages.extension.tavus_python.languages import NAMES, language_name
 
 from ten_packages.extension.tavus_http_python.answers import ANSWERS
 from ten_packages.extension.tavus_http_python.graph import GraphError
+from ten_packages.extension.tavus_http_python.languages import (
+    LANGUAGE,
+    is_language,
+)
 from ten_packages.extension.tavus_http_python.service import HttpService
 
 README = (
@@ -175,7 +180,10 @@ async def test_the_token_is_asked_for_where_it_is_needed() -> None:
         ("PUT", "/health", "GET"),
         ("GET", "/api/tavus/webhook/x", "POST"),
         ("PATCH", "/api/tavus/conversation/c1", "DELETE, GET"),
-        ("PATCH", CREATE, "POST"),
+        *[
+            (method, CREATE, "POST")
+            for method in ("GET", "DELETE", "PATCH", "PUT", "OPTIONS")
+        ],
         ("OPTIONS", "/api/tavus/events", "GET"),
         ("POST", "/docs", "GET, HEAD"),
     ],
@@ -216,6 +224,7 @@ async def test_what_is_not_there_is_404(method: str, path: str) -> None:
         ("c2", "u1"),
         ("c1", "web-x"),
         ("create", "u1"),
+        ("created", "u1"),
     ],
 )
 async def test_the_short_way_and_the_long_way_end_the_same(
@@ -242,6 +251,36 @@ async def test_a_bug_on_the_short_way_is_a_500_too(path: str) -> None:
         )
         assert (status, reply["code"]) == (500, "3004")
     assert log == [f"{method} {path}: RuntimeError('a bug')"]
+
+
+async def test_the_description_needs_no_token() -> None:
+    """It is the same for everybody, and nothing in it is secret."""
+    async with serving(auth_token=TOKEN, webhook_secret=SECRET) as (_, browser):
+        async with browser.session.get("/docs") as response:
+            assert response.status == 200
+        async with browser.session.get("/openapi.json") as response:
+            assert response.status == 200
+            text = await response.text()
+        assert TOKEN not in text
+        assert SECRET not in text
+        status, _ = await browser.ask("GET", "/api/tavus/conversation")
+        assert status == 401
+
+
+def test_the_languages_are_those_of_the_other_extension() -> None:
+    words = [*NAMES.values(), *NAMES, "multilingual", "fil", "nb", "nn"]
+    for word in words:
+        assert is_language(word), word
+        assert is_language(f" {word.upper()} "), word
+        assert language_name(word)
+    pattern = re.compile(LANGUAGE)
+    known = set(re.findall(r"[a-z]+", LANGUAGE.partition("[_-]")[0]))
+    assert known == set(words)
+    for word in ("en-US", "pt_BR", "zh-Hans-CN", "fil-PH"):
+        assert pattern.fullmatch(word)
+        assert language_name(word)
+    for word in ("klingon", "xx", "english-US", "en-", "e", "enn", "en\nx"):
+        assert not is_language(word), word
 
 
 async def test_the_page_is_served_from_its_folder(tmp_path: Path) -> None:

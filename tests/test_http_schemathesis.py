@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.http_serving import CREATED, conversation, serving
+from support.example import Example, account, needs_setup
+from support.http_serving import CREATE, CREATED, conversation, serving
+from tavus_sim import ThreadedSim
 
 TOKEN = "a-token-of-some-length"
 STREAM = "/api/tavus/events"
@@ -56,3 +58,28 @@ async def test_the_api_is_as_it_says(tmp_path: Path) -> None:
             *("--max-examples", "3", "--request-timeout", "1"),
         )
     assert log == []
+
+
+@needs_setup
+@pytest.mark.timeout(600)
+async def test_create_takes_what_it_says_with_tavus_behind_it(
+    tmp_path: Path,
+) -> None:
+    with ThreadedSim() as sim:
+        async with Example(
+            tmp_path,
+            **{
+                **account(sim),
+                "TAVUS_HTTP_REQUEST_LIMIT": "off",
+                "TAVUS_HTTP_TOKEN": TOKEN,
+                "TAVUS_WEBHOOK_SECRET": "a-secret-of-some-length",
+            },
+        ) as example:
+            await check(
+                await example.ready(),
+                tmp_path,
+                *("--include-path", CREATE),
+                *("--max-examples", "100", "--request-timeout", "30"),
+            )
+        assert sim.simulator.ledger()["created"] > 0
+        assert sim.simulator.active == []

@@ -323,7 +323,7 @@ async def test_every_answer_keeps_browsers_safe(path: str) -> None:
     ("path", "most"),
     [
         (CREATE, 256 * 1024),
-        ("/api/tavus/conversation/c1/interaction?user_id=u1", 64 * 1024),
+        ("/api/tavus/conversation/c1/interaction?user_id=u1", 1024 * 1024),
         (WEBHOOK, 1024 * 1024),
     ],
 )

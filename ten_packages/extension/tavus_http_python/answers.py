@@ -11,14 +11,18 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     StrictBool,
     StringConstraints,
+    model_validator,
 )
 from pydantic.config import JsonDict
 from starlette.responses import Response
+
+from .languages import LANGUAGE, is_language
 
 USER_ID = r"^[A-Za-z0-9_.:@+\-]{1,128}$"
 CHANNEL = r"^[ -~]{0,64}$"
@@ -31,20 +35,61 @@ NO_BROWSER: JsonDict = {"not": {"pattern": f"^{BROWSER}"}}
 GREETING_LENGTH = 4000
 CONTEXT_LENGTH = 40_000
 
+# Of one thing, the name that the graph knows, and the other.
+_NAMES = (
+    ("custom_greeting", "greeting"),
+    ("persona_id", "pal_id"),
+    ("replica_id", "face_id"),
+)
+
+
+def _language(value: str) -> str:
+    if not is_language(value):
+        raise ValueError(
+            "not a language that Tavus lists; write a name or a code, such as "
+            "english, en or en-US"
+        )
+    return value
+
+
+def _not_both(schema: JsonDict) -> None:
+    """Says in a description that of two names one is enough."""
+    given: JsonDict = {"minLength": 1}
+    schema["not"] = {
+        "anyOf": [
+            {"required": [*pair], "properties": {name: given for name in pair}}
+            for pair in _NAMES
+        ]
+    }
+
+
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+Greeting = Annotated[str, Field(max_length=GREETING_LENGTH)]
 T = TypeVar("T")
 
 
 class CreateRequest(BaseModel):
     """The body of create; what is empty or missing is as configured."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, json_schema_extra=_not_both
+    )
 
-    custom_greeting: Annotated[str, Field(max_length=GREETING_LENGTH)] = ""
+    custom_greeting: Greeting = ""
+    greeting: Annotated[
+        Greeting, Field(description="Another name for custom_greeting.")
+    ] = ""
     conversational_context: Annotated[str, Field(max_length=CONTEXT_LENGTH)] = (
         ""
     )
-    language: Annotated[str, Field(max_length=64)] = ""
+    language: Annotated[
+        str,
+        AfterValidator(_language),
+        Field(
+            description="A name or a code, in any case.",
+            json_schema_extra={"pattern": LANGUAGE},
+        ),
+    ] = ""
     persona_id: Identifier = ""
     pal_id: Identifier = ""
     replica_id: Identifier = ""
@@ -54,6 +99,29 @@ class CreateRequest(BaseModel):
         Field(pattern=rf"^$|{USER_ID}", json_schema_extra=NO_BROWSER),
     ] = ""
     channel: Annotated[str, StringConstraints(pattern=CHANNEL)] = ""
+
+    @model_validator(mode="after")
+    def _has_one_name_of_each(self) -> "CreateRequest":
+        for one, other in _NAMES:
+            if getattr(self, one) and getattr(self, other):
+                raise ValueError(
+                    f"{one} and {other} are two names of one thing; send one"
+                )
+        return self
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether a persona or a replica is wished for."""
+        return bool(
+            self.persona_id or self.pal_id or self.replica_id or self.face_id
+        )
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What is wished for, as ``start_conversation`` knows it."""
+        given: dict[str, str] = self.model_dump(exclude_defaults=True)
+        greeting = given.pop("greeting", "")
+        return {**given, "custom_greeting": greeting} if greeting else given
 
 
 class RoomRequest(BaseModel):

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Path, Query, Request
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import Response
 
 from .answers import (
@@ -36,8 +37,8 @@ from .descriptions import create_body, failures, interaction_body, security
 from .direct import Create, End
 from .event_stream import disconnected
 from .graph import GraphError
-from .json_body import InvalidMessageError
-from .parts import Parts, caller_of, unknown
+from .json_body import InvalidMessageError, shown_name
+from .parts import Parts, caller_of
 
 _CREATE_BYTES = 256 * 1024
 # Frames of what the user's camera shows are in some (perception).
@@ -57,6 +58,16 @@ _FROM_TAVUS = (
 )
 
 T = TypeVar("T", bound=BaseModel)
+
+
+class _IdConvertor(StringConvertor):
+    # ".../create" is a route of its own, whatever the method.
+    regex = "(?!create(?:/|$))[^/]+"
+
+
+register_url_convertor("conversation", _IdConvertor())
+_ONE = "/api/tavus/conversation/{conversation_id:conversation}"
+
 UserId = Annotated[str, Query(pattern=USER_ID, json_schema_extra=NO_BROWSER)]
 ConversationId = Annotated[str, Path(pattern=CONVERSATION_ID)]
 
@@ -79,7 +90,7 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         "/api/tavus/conversation/create",
         response_model=Reply[Created],
         responses=failures(
-            *("validation", "too_large", "slow", "cancelled"),
+            *("validation", "not_found", "too_large", "slow", "cancelled"),
             *("full", "limiter", *_FROM_TAVUS),
             token_needed=token,
         ),
@@ -89,7 +100,7 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         """Starts a conversation, or gives the one that runs."""
         began = time.monotonic()
         wish = await read_wish(request, CreateRequest)
-        options = wish.model_dump(exclude_defaults=True)
+        options = wish.options
         caller = caller_of(request)
         cookie: dict[str, str] = {}
         user_id = caller.user_id(options.pop("user_id", ""))
@@ -105,11 +116,12 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
                 {**options, "remote_user_id": user_id}, gone
             )
         except GraphError as error:
-            # Here it is the persona or the replica that was not found.
-            known = error.kind != "not_found"
-            raise Refusal(
-                error.kind if known else "validation", error.detail
-            ) from error
+            kind = error.kind
+            # It is the persona or the replica; where the request names none,
+            # the configured one.
+            if kind == "not_found" and not wish.names_somebody:
+                kind = "config"
+            raise Refusal(kind, error.detail) from error
         finally:
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
@@ -146,7 +158,7 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         )
 
     @app.get(
-        "/api/tavus/conversation/{conversation_id}",
+        _ONE,
         response_model=Reply[Seen],
         responses=failures("validation", "not_found", token_needed=token),
         openapi_extra=security(token),
@@ -166,7 +178,7 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         return success(seen)
 
     @app.delete(
-        "/api/tavus/conversation/{conversation_id}",
+        _ONE,
         response_model=Reply[Ended],
         responses=failures(
             "validation", "not_found", *_FROM_TAVUS, token_needed=token
@@ -179,9 +191,13 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         user_id: UserId = "",
     ) -> Response:
         """Ends a conversation; answers when it is really over."""
-        parts.own(request, conversation_id, user_id)
+        found = parts.own(request, conversation_id, user_id)
         if conversations.running(conversation_id) is None:
-            unknown(conversation_id)
+            raise Refusal(
+                "not_found",
+                f"conversation {conversation_id} has ended already: "
+                f"{found.reason}",
+            )
         try:
             await asyncio.wait_for(parts.graph.end(conversation_id), timeout_s)
         except asyncio.TimeoutError as error:
@@ -196,7 +212,7 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
         return success({"conversation_id": conversation_id})
 
     @app.post(
-        "/api/tavus/conversation/{conversation_id}/interaction",
+        f"{_ONE}/interaction",
         response_model=Reply[Accepted],
         responses=failures(
             *("validation", "not_found", "too_large", "slow"),
@@ -254,9 +270,10 @@ def invalid(
     lines = []
     for problem in problems:
         name = ".".join(str(part) for part in problem["loc"]) or "body"
-        text = problem["msg"]
+        text = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             known = ", ".join(model.model_fields)
-            name, text = "body", f"unknown field; known are {known}"
+            field = shown_name(problem["loc"][-1])
+            name, text = "body", f"unknown field {field}; known are {known}"
         lines.append(f"{name}: {text}")
     return Refusal("validation", "; ".join(lines))

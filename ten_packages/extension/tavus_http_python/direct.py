@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .answers import Refusal
 
 CREATE = "/api/tavus/conversation/create"
-_END = re.compile(r"/api/tavus/conversation/([A-Za-z0-9_\-]{1,128})")
+_END = re.compile(r"/api/tavus/conversation/(?!create$)([A-Za-z0-9_\-]{1,128})")
 # What needs no decoding, and is one of USER_ID.
 _QUERY = re.compile(rb"(?:user_id=([A-Za-z0-9_.:@\-]{1,128}))?")
 

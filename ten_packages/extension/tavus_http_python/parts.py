@@ -127,7 +127,9 @@ def caller_of(request: Request) -> Caller:
 def unknown(conversation_id: str) -> NoReturn:
     """Refuses what is not known, or somebody else's."""
     raise Refusal(
-        "not_found", f"no conversation {conversation_id} of yours is known"
+        "not_found",
+        f"no conversation {conversation_id} of yours is known; ask with the "
+        "cookie (tavus_session) or the user_id with which it was created",
     )
 
 
