@@ -220,6 +220,17 @@ def _params_conflicts(params: Mapping[str, Any]) -> Iterator[Conflict]:
         )
 
 
+def unknown(
+    config: "TavusConfig", properties: Mapping[str, Any]
+) -> Iterator[str]:
+    """The properties that there are not, one line each."""
+    known = list(type(config).model_fields)
+    for name in properties:
+        if name not in known and name != _RESERVED:
+            near = _nearest(name, known, "see docs/properties.md")
+            yield f"{_line(name)}: unknown property, ignored; {near}"
+
+
 def warnings(
     config: "TavusConfig", properties: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -229,11 +240,7 @@ def warnings(
         config: what was read, free of conflicts.
         properties: what it was read from.
     """
-    known = list(type(config).model_fields)
-    for name in properties:
-        if name not in known and name != _RESERVED:
-            near = _nearest(name, known, "see docs/properties.md")
-            yield f"{_line(name)}: unknown property, ignored; {near}"
+    yield from unknown(config, properties)
     for prefix in ("persona", "recording_storage"):
         section: PersonaSpec | RecordingStorage = getattr(config, prefix)
         names = list(type(section).model_fields)

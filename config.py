@@ -331,6 +331,8 @@ class TavusConfig(Section):
         ]
         secrets = _key_parts(properties)
         if problems:
+            # A name that is wrong may be why another property is not set.
+            problems += checks.unknown(config, properties)
             raise ConfigError([redact(text, *secrets) for text in problems])
         config = config.model_copy(update=checks.one_spelling(config))
         config.warnings.extend(

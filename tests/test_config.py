@@ -655,6 +655,18 @@ def test_all_problems_are_told_at_once() -> None:
     )
 
 
+def test_a_name_and_a_value_that_are_wrong_are_told_together() -> None:
+    assert problems_of(
+        {"tavus_api_ky": "k", "replica_id": "r1", "max_call_duration": "soon"}
+    ) == [
+        "max_call_duration: 'soon' is not a whole number from 1 to 86400; "
+        "write seconds",
+        "tavus_api_key: is not set; set the environment variable "
+        "TAVUS_API_KEY, or this property",
+        "tavus_api_ky: unknown property, ignored; did you mean tavus_api_key?",
+    ]
+
+
 def test_one_problem_is_one_problem() -> None:
     with pytest.raises(ConfigError) as caught:
         TavusConfig.load({**GOOD, "channel": 1.5})

@@ -65,6 +65,16 @@ async def test_create_answers_with_the_conversation() -> None:
         ]
 
 
+async def test_a_property_that_there_is_not_is_in_the_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async with TenRun({"auth_tokn": "a-token-of-some-length"}):
+        pass
+    log = "".join(capfd.readouterr())
+    assert '"auth_tokn": unknown property; did you mean auth_token?' in log
+    assert "a-token-of-some-length" not in log
+
+
 async def test_every_create_without_a_user_is_another_user() -> None:
     async with TenRun() as run, Browser(run.url) as browser:
         run.answers["start_conversation"] = made

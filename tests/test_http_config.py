@@ -6,8 +6,10 @@
 """The properties of the HTTP extension: what is read, what is refused."""
 
 import dataclasses
+import json
 import re
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,10 @@ import pytest
 from ten_packages.extension.tavus_http_python.config import (
     ConfigError,
     HttpConfig,
+)
+
+PACKAGE = (
+    Path(__file__).parent.parent / "ten_packages/extension/tavus_http_python"
 )
 
 
@@ -25,7 +31,8 @@ def problem_of(**properties: Any) -> str:
 
 
 def test_blank_properties_are_the_defaults() -> None:
-    names = [field.name for field in dataclasses.fields(HttpConfig)]
+    fields = {field.name for field in dataclasses.fields(HttpConfig)}
+    names = fields - {"livekit", "warnings"}
     blank = HttpConfig.load(dict.fromkeys(names, " "))
     assert blank == HttpConfig() == HttpConfig.load({})
     assert (blank.host, blank.port) == ("127.0.0.1", 8080)
@@ -36,6 +43,28 @@ def test_blank_properties_are_the_defaults() -> None:
     )
     assert (blank.max_active, blank.max_connections) == (10, 1000)
     assert blank.max_streams_per_user == 8
+
+
+def test_a_name_that_is_wrong_is_a_warning() -> None:
+    config = HttpConfig.load({"auth_tokn": "x", "ten": {}, "zzz": 1})
+    assert config.warnings == (
+        '"auth_tokn": unknown property; did you mean auth_token?',
+        '"zzz": unknown property; see README.md',
+    )
+
+
+def test_a_name_and_a_value_that_are_wrong_are_told_together() -> None:
+    assert problem_of(port=-1, auth_tokn="x") == (
+        "tavus_http: port: -1 is no port; write a whole number from 0 (any "
+        'free port) to 65535 | "auth_tokn": unknown property; did you mean '
+        "auth_token?"
+    )
+
+
+def test_what_property_json_ships_is_known() -> None:
+    text = (PACKAGE / "property.json").read_text(encoding="utf-8")
+    names = dict.fromkeys(json.loads(text), "")
+    assert HttpConfig.load(names).warnings == ()
 
 
 def test_values_may_be_text_as_from_the_environment() -> None:

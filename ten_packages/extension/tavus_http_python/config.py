@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from .livekit_config import LiveKitConfig
@@ -58,6 +58,7 @@ class HttpConfig:
         max_connections: How many connections there may be at once.
         max_streams_per_user: How many event streams of one user.
         livekit: The rooms of LiveKit; None for none.
+        warnings: What is allowed but probably not meant, one line each.
     """
 
     host: str = "127.0.0.1"
@@ -76,6 +77,7 @@ class HttpConfig:
     max_connections: int = 1000
     max_streams_per_user: int = 8
     livekit: LiveKitConfig | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, properties: Mapping[str, Any]) -> HttpConfig:
@@ -128,9 +130,13 @@ class HttpConfig:
             ),
             livekit=LiveKitConfig.load(values),
         )
+        known = {one.name for one in fields(cls)} - {"livekit", "warnings"}
+        known |= {f"livekit_{one.name}" for one in fields(LiveKitConfig)}
+        unknown = values.unknown(known)
         if values.problems:
-            raise ConfigError("tavus_http: " + " | ".join(values.problems))
-        return config
+            problems = [*values.problems, *unknown]
+            raise ConfigError("tavus_http: " + " | ".join(problems))
+        return replace(config, warnings=tuple(unknown))
 
     @property
     def is_local(self) -> bool:

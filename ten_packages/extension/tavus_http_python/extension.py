@@ -88,6 +88,8 @@ class TavusHttpExtension(AsyncExtension):
         def complain(text: str) -> None:
             ten_env.log_error(clean(text))
 
+        for warning in config.warnings:
+            warn(warning)
         # Making the routes takes some 50 ms, which others' audio has not.
         self._service = await asyncio.to_thread(
             _make_service,

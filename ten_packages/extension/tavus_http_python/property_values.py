@@ -7,16 +7,19 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 Network = IPv4Network | IPv6Network
 
+# TEN's own, and not a property of ours.
+_RESERVED = "ten"
 _LIMIT = re.compile(r"[1-9]\d{0,8}/(?:second|minute|hour|day)")
 
 
@@ -31,6 +34,16 @@ class Values:
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._properties = properties
         self.problems: list[str] = []
+
+    def unknown(self, known: Collection[str]) -> list[str]:
+        """The properties that there are not, one line each."""
+        lines = []
+        for name in self._properties:
+            if name not in known and name != _RESERVED:
+                near = difflib.get_close_matches(name, known, n=1)
+                meant = f"did you mean {near[0]}?" if near else "see README.md"
+                lines.append(f"{_shown(name)}: unknown property; {meant}")
+        return lines
 
     def text(self, name: str, default: str, what: str, example: str) -> str:
         value = self._get(name)
