@@ -5,6 +5,7 @@
 #
 """examples/tavus-agora/bin/start as a person runs it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import pytest
 from support.example import AgoraExample, account, needs_setup
+from support.places import ROOT
 from support.speech import save, speech
 from support.watched import WatchedSimulator
 from tavus_sim import ThreadedSim
 
 WAIT_S = 110
+TEN = 10
+AGORA_TENAPP = ROOT / "examples" / "tavus-agora" / "tenapp"
 
 
 def on_account_of(folder: Path, sim: ThreadedSim) -> AgoraExample:
@@ -100,6 +104,78 @@ async def test_what_a_killed_app_left_is_ended_by_the_next(
         ledger = simulator.ledger()
     assert (ledger["created"], ledger["active"]) == (2, 0)
     assert {one["ended_by"] for one in ledger["conversations"]} == {"client"}
+
+
+class TenChannels(AgoraExample):
+    """The example's app by itself, as TEN's server starts it, ten times over.
+
+    Args:
+        folder: For its files.
+        sim: Whose account it uses.
+    """
+
+    start = AGORA_TENAPP / "bin" / "start"
+
+    def __init__(self, folder: Path, sim: ThreadedSim) -> None:
+        usual = (AGORA_TENAPP / "property.json").read_text(encoding="utf-8")
+        properties = json.loads(usual)
+        graphs = properties["ten"]["predefined_graphs"]
+        one = json.dumps(next(g for g in graphs if g["auto_start"]))
+        properties["ten"]["predefined_graphs"] = [
+            {
+                **json.loads(one.replace("ten_agora_example", f"channel_{n}")),
+                "name": f"graph_{n}",
+            }
+            for n in range(TEN)
+        ]
+        file = folder / "ten_channels.json"
+        file.write_text(json.dumps(properties), encoding="utf-8")
+        wav = folder / "spoken.wav"
+        save(wav, speech(1.5))
+        super().__init__(
+            folder,
+            "--property",
+            str(file),
+            **account(sim),
+            AGORA_APP_ID="0" * 32,
+            TAVUS_EXAMPLE_WAV=str(wav),
+        )
+
+
+@needs_setup
+@pytest.mark.timeout(180)
+async def test_ten_that_a_killed_app_left_are_ended_by_the_next(
+    tmp_path: Path,
+) -> None:
+    simulator = WatchedSimulator()
+
+    def speaking() -> int:  # so the app knows their ids
+        sessions = simulator.ledger()["conversations"]
+        return sum(
+            one["status"] == "active" and one["utterances"] > 0
+            for one in sessions
+        )
+
+    with ThreadedSim(simulator) as sim:
+        async with TenChannels(tmp_path, sim) as example:
+            await simulator.until(lambda: speaking() == TEN, 60)
+            left = set(simulator.active)
+            example.process.kill()
+            await example.ended()
+        assert set(simulator.active) == left
+        async with TenChannels(tmp_path, sim) as example:
+            await simulator.until(
+                lambda: (
+                    simulator.ledger()["created"] == 2 * TEN
+                    and not left & set(simulator.active)
+                ),
+                60,
+            )
+            example.process.terminate()
+            text = await example.ended()
+        assert "tavus: the app is closed." in text
+        ledger = simulator.ledger()
+    assert (ledger["created"], ledger["active"]) == (2 * TEN, 0)
 
 
 @needs_setup

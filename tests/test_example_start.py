@@ -82,6 +82,15 @@ async def test_from_nothing_to_a_call_and_back(tmp_path: Path) -> None:
                 assert sock.connect_ex(("127.0.0.1", port)) != 0
 
 
+async def test_it_says_which_runtime_it_runs_on(tmp_path: Path) -> None:
+    async with Example(tmp_path) as example:
+        await example.ready()
+        text = "\n".join(example.output)
+    native = "TEN_DIST" in os.environ
+    assert ("it runs on the native TEN runtime of TEN_DIST" in text) == native
+    assert ("it runs on the stand-in for TEN's runtime" in text) != native
+
+
 async def test_an_open_tab_alone_starts_nothing(tmp_path: Path) -> None:
     simulator = WatchedSimulator()
     with ThreadedSim(simulator) as sim:

@@ -27,6 +27,8 @@ _FRAME_S = 0.01
 # Until a conversation is there, or an utterance is spoken.
 _WAIT_S = 60.0
 _CUT_AFTER_S = 1.0
+# TEN's server kills an app 2 s after it was told to stop.
+_STOP_S = 1.2
 # Why an utterance ends: its end, or an interruption (ten_ai_base).
 _WHOLE, _CUT = 1, 2
 # The code of an error that does not pass by itself (ten_ai_base).
@@ -52,6 +54,10 @@ class WavSourceExtension(AsyncExtension):
 
     async def on_stop(self, _ten_env: AsyncTenEnv) -> None:
         if self._task is not None:
+            self._task.cancel()
+            # It waits for the end of the session, which it does not hear of
+            # where the avatar's node is gone before.
+            await asyncio.wait({self._task}, timeout=_STOP_S)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
