@@ -256,6 +256,8 @@ async def test_delete_of_what_has_ended_says_so_and_why() -> None:
     async with TenRun() as run, Browser(run.url) as browser:
         run.answers["start_conversation"] = made
         await browser.create(user_id="u1")
+        tab = await browser.listen("u1")
+        assert (await tab.next() or ("",))[0] == "tavus_conversation_created"
         await run.send(
             "tavus_conversation_ended",
             conversation_id="c123",
@@ -263,8 +265,7 @@ async def test_delete_of_what_has_ended_says_so_and_why() -> None:
             duration_ms=7,
             remote_user_id="u1",
         )
-        tab = await browser.listen("u1")
-        assert tab.ready["conversation_ids"] == []
+        assert (await tab.next() or ("",))[0] == "tavus_conversation_ended"
         for _ in range(2):
             status, reply = await browser.end("c123")
             assert (status, reply["code"]) == (404, "1002")
