@@ -195,9 +195,9 @@ class TavusExtension(AsyncExtension):
             return
         name, voice = data.get_name(), self._keeper.voice
         if voice is not None and name == TTS_START:
-            voice.start(text_in(_properties(data), "request_id"))
+            voice.start(_word(data, "request_id"))
         elif voice is not None and name == TTS_END:
-            voice.end(text_in(_properties(data), "request_id"))
+            voice.end(_word(data, "request_id"))
         if name != EVENT:
             return
         try:
@@ -210,10 +210,10 @@ class TavusExtension(AsyncExtension):
 
     async def _obey(self, cmd: Cmd) -> dict[str, Any]:
         """Does what a command says; returns the properties of its answer."""
-        name, given = cmd.get_name(), _properties(cmd)
+        name = cmd.get_name()
         # A join or leave that names nobody, or in an odd way, counts too.
-        user_id = text_in(given, "remote_user_id")
-        channel = text_in(given, "channel")
+        user_id = _word(cmd, "remote_user_id")
+        channel = _word(cmd, "channel")
         keeper = self._keeper
         if name == "on_user_joined":
             if keeper is not None:
@@ -232,14 +232,14 @@ class TavusExtension(AsyncExtension):
         if keeper is None:
             raise self._problem or TavusError("the extension is not ready")
         if name == "start_conversation":
-            made = await keeper.start(StartOptions.load(given))
+            made = await keeper.start(StartOptions.load(_properties(cmd)))
             return {
                 "conversation_id": made.conversation_id,
                 "conversation_url": made.conversation_url,
                 "join_url": made.join_url,
             }
         if name == "end_conversation":
-            which = EndOptions.load(given)
+            which = EndOptions.load(_properties(cmd))
             ended = await keeper.end(
                 which.conversation_id, which.remote_user_id, which.if_unused
             )
@@ -283,6 +283,23 @@ def _properties(message: Cmd | Data) -> dict[str, Any]:
     text, problem = message.get_property_to_json(None)
     properties = json.loads(text) if problem is None and text else {}
     return properties if isinstance(properties, dict) else {}
+
+
+def _word(message: Cmd | Data, name: str) -> str:
+    """An id or a name, which may be a number; "" where it is none.
+
+    Not by way of JSON: the native runtime ends the process where that would
+    hold a number beyond 64 bits.
+    """
+    for read in (
+        message.get_property_string,
+        message.get_property_int,
+        message.get_property_float,
+    ):
+        value, problem = read(name)
+        if problem is None:
+            return text_in({name: value}, name)
+    return ""
 
 
 def _refusal(problem: TavusError) -> dict[str, Any]:

@@ -86,7 +86,8 @@ def test_joins_without_any_property_count_too(
 
 
 @pytest.mark.parametrize(
-    ("joins", "leaves"), [(4711, 4711), (4711, "4711"), ("4711", 4711)]
+    ("joins", "leaves"),
+    [(4711, 4711), (4711, "4711"), ("4711", 4711.0), (4711.0, " 4711 ")],
 )
 def test_a_user_whose_id_is_a_number_joins_and_leaves(
     sim: ThreadedSim, tmp_path: Path, joins: Any, leaves: Any
@@ -106,7 +107,7 @@ def test_a_user_whose_id_is_a_number_joins_and_leaves(
     assert sim.simulator.active == []
 
 
-@pytest.mark.parametrize("nobody", [True, 1.5, [], {"id": 1}])
+@pytest.mark.parametrize("nobody", [True, 1.5, [], {"id": 1}, 2**64 - 1])
 def test_a_join_that_names_nobody_known_counts_and_so_does_the_leave(
     sim: ThreadedSim, tmp_path: Path, nobody: Any
 ) -> None:
