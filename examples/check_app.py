@@ -6,23 +6,22 @@
 """Says why TEN would not start an app's graphs, before it is asked to.
 
 TEN only logs what is wrong, and then ends, aborts, or stays and does nothing.
-Runs in the app's folder with the devkit on PYTHONPATH, whose rules are those
-of TEN; what it does not know is left to TEN.
+Runs in the app's folder, with the devkit and the repository on PYTHONPATH.
 """
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ten_runtime.graph_check import check_app_property
-from ten_runtime.graph_json import GraphError, parse_graph
-from ten_runtime.metadata import FormError
+from ten_runtime.metadata import FormError, resolve_placeholders
 
-_EXTENSIONS = Path("ten_packages") / "extension"
+from ten_packages.extension.tavus_http_python.room_graph_check import (
+    graph_problem,
+    missing_addons,
+)
 
 
 def problem_of(file: Path) -> str:
@@ -40,42 +39,33 @@ def problem_of(file: Path) -> str:
     starting = [graph for graph in graphs if graph.get("auto_start")]
     if not starting:
         return "has no graph that starts by itself (auto_start)"
-    return next(filter(None, map(_problem_of_graph, starting)), "")
-
-
-def _problem_of_graph(predefined: dict[str, Any]) -> str:
-    name = predefined["name"]
-    try:
-        nodes = parse_graph(predefined.get("graph", {})).values()
-    except GraphError as error:
-        return f"is refused by TEN: graph {name}: {error}"
-    except NotImplementedError:
-        return ""
-    for node in nodes:
-        if not (_EXTENSIONS / node.addon).is_dir():
-            return (
-                f"needs an extension that is not installed: {node.addon}, of "
-                f"node {node.name} in graph {name}"
-            )
-        for variable in _unset(node.property):
-            return (
-                f"needs the environment variable {variable}: node {node.name} "
-                f"in graph {name} gives it no default"
-            )
+    for one in starting:
+        graph = {"nodes": [], **one.get("graph", {})}
+        problem = graph_problem(graph) or _missing(graph)
+        if problem:
+            return f"has a graph that cannot start, {one['name']}: {problem}"
+        for node in graph["nodes"]:
+            problem = _missing_in_rooms(node.get("property", {}))
+            if problem:
+                return f"has rooms that cannot start: {problem}"
     return ""
 
 
-def _unset(value: Any) -> Iterator[str]:
-    """Variables without a default that a value takes, and that are not set."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _unset(item)
-    elif isinstance(value, str) and value.startswith("${env:"):
-        variable, bar, _ = value[len("${env:") :].rstrip("}").partition("|")
-        if not bar and variable not in os.environ:
-            yield variable
+def _missing(graph: dict[str, Any]) -> str:
+    names = missing_addons(graph)
+    return f"not installed: {', '.join(names)}" if names else ""
+
+
+def _missing_in_rooms(properties: dict[str, Any]) -> str:
+    """Of the graph that runs for each room; the rest of it the node says."""
+    found = resolve_placeholders(properties, "livekit_graph")
+    file = Path(found.get("livekit_graph") or "")
+    try:
+        graph = json.loads(file.read_text(encoding="utf-8"))
+        missing = _missing(graph)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return missing and f"{file}: {missing}"
 
 
 def main() -> None:

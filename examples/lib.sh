@@ -240,7 +240,7 @@ choose_journal() {
 start_app() {
   (
     cd "$tenapp"
-    export PYTHONPATH=$root/devkit
+    export PYTHONPATH=$root/devkit:$root
     "$python" "$root/examples/check_app.py" "$@"
   )
   start 'the app' 30 "$tenapp/bin/start" "$@"

@@ -102,11 +102,14 @@ def no_graph(graph: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (unknown_addon, "not installed: no_such_addon, of node tavus in"),
-        (same_name, "Duplicated extension was found, name: tavus"),
-        (unknown_node, "'nobody' of a connection is not in nodes"),
+        (unknown_addon, "tavus: not installed: no_such_addon"),
+        (same_name, "two nodes are named tavus"),
+        (unknown_node, "a connection names 'nobody', which is no node"),
         (odd_name, "name 'not-a-name' of a node is not alphanumeric"),
-        (unset_variable, "the environment variable NOT_SET_ANYWHERE: node"),
+        (
+            unset_variable,
+            "node tavus: the environment variable NOT_SET_ANYWHERE",
+        ),
         (no_graph, "has no graph that starts by itself"),
     ],
 )
@@ -150,6 +153,10 @@ LIVEKIT = {
         (
             {**LIVEKIT, "TAVUS_HTTP_LIVEKIT_GRAPH": "graphs/none.json"},
             "livekit_graph: graphs/none.json cannot be read",
+        ),
+        (
+            {**LIVEKIT, "TAVUS_HTTP_LIVEKIT_GRAPH": "graphs/room-keys.json"},
+            "graphs/room-keys.json: not installed: deepgram_asr_python, eleven",
         ),
         ({**LIVEKIT, "TAVUS_SIM_AVATAR_VIDEO": "big"}, "tavus_sim: --avatars"),
     ],
