@@ -320,6 +320,47 @@ async def test_a_graph_that_starts_too_late_is_stopped(
         await graphs.stopped()
 
 
+async def test_a_graph_that_starts_while_the_worker_stops_is_stopped(
+    livekit_server: LiveKitServer,
+) -> None:
+    graphs = ScriptedRoomGraphs()
+    graphs.may_start.clear()
+    async with serving_rooms(livekit_server, graphs, patience=LONG) as (
+        service,
+        browser,
+    ):
+        asking = asyncio.create_task(browser.ask("POST", START, json=ME))
+        await graphs.heard.get("start")
+        stopping = asyncio.create_task(service.stop())
+        graphs.may_start.set()
+        await stopping
+        await asyncio.gather(asking, return_exceptions=True)
+        await graphs.heard.get("stop")
+        assert graphs.running == set()
+
+
+async def test_a_room_is_over_when_its_graph_has_stopped(
+    livekit_server: LiveKitServer,
+) -> None:
+    graphs, log = ScriptedRoomGraphs(), list[str]()
+    async with serving_rooms(
+        livekit_server, graphs, log, patience=LONG, max_active=1
+    ) as (_, browser):
+        room = (await start(browser, **ME))["room_name"]
+        graphs.stop_refusals = [GraphError("graph", "busy"), RuntimeError("x")]
+        ending = asyncio.create_task(
+            browser.ask("POST", f"/api/tavus/livekit/{room}/stop", params=ME)
+        )
+        await graphs.heard.get("refused")
+        # Its conversation may still run: its place is not free.
+        status, reply = await browser.ask("POST", START, json=ME)
+        assert (status, reply["data"]["kind"]) == (503, "full")
+        assert (await ending)[0] == 200
+        assert graphs.running == set()
+        assert (await browser.ask("POST", START, json=ME))[0] == 200
+    assert log == [f"the graph of {room} runs on: busy"]
+
+
 async def test_rooms_and_conversations_share_the_cap(
     livekit_server: LiveKitServer,
 ) -> None:

@@ -16,7 +16,6 @@ from support.http_serving import ScriptedGraph
 from support.livekit import LiveKitServer
 
 from ten_packages.extension.tavus_http_python.config import HttpConfig
-from ten_packages.extension.tavus_http_python.graph import GraphError
 from ten_packages.extension.tavus_http_python.livekit_rooms import Patience
 from ten_packages.extension.tavus_http_python.page import load_page
 from ten_packages.extension.tavus_http_python.room_graphs import RoomTemplate
@@ -45,6 +44,7 @@ class ScriptedRoomGraphs:
         self.heard = Inbox()
         self.running: set[str] = set()
         self.refusal: Exception | None = None
+        self.stop_refusals: list[Exception] = []
         self.may_start = asyncio.Event()
         self.may_start.set()
 
@@ -58,8 +58,9 @@ class ScriptedRoomGraphs:
         return graph_id
 
     async def stop(self, graph_id: str) -> None:
-        if graph_id not in self.running:
-            raise GraphError("graph", "Failed to find the graph to stop.")
+        if self.stop_refusals:
+            self.heard.add(("refused", {"graph_id": graph_id}))
+            raise self.stop_refusals.pop(0)
         self.running.remove(graph_id)
         self.heard.add(("stop", {"graph_id": graph_id}))
 

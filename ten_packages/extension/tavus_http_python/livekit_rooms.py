@@ -27,6 +27,10 @@ from .room_graphs import RoomGraphs, RoomTemplate
 _REMEMBERED = 1000
 # TEN's server kills a worker after 2 s.
 _STOP_S = 1.2
+# How long a graph may take to stop before it is told so again.
+_GRAPH_STOPS_S = 5.0
+_FIRST_RETRY_S = 0.5
+_LAST_RETRY_S = 30.0
 
 
 class Control(Protocol):
@@ -70,7 +74,7 @@ class Patience:
     unknown_s: float = 3600.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Room:
     """One room; ``reason`` says why it ends, once that is so."""
 
@@ -122,6 +126,7 @@ class Rooms:
         self._on_running = on_running
         self._on_over = on_over
         self._warn = warn
+        self._starting: set[Room] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Room] = {}
         self._ended: OrderedDict[str, Room] = OrderedDict()
@@ -197,7 +202,7 @@ class Rooms:
     async def stop(self) -> None:
         """Ends all rooms, within about a second."""
         self._stopped = True
-        for room in list(self._running.values()):
+        for room in [*self._running.values(), *self._starting]:
             room.end("stop")
         tasks = list(self._tasks.values())
         if tasks:
@@ -211,6 +216,7 @@ class Rooms:
         self, room: Room, lease: Lease, started: asyncio.Future[None]
     ) -> None:
         """The life of a room."""
+        self._starting.add(room)
         try:
             graph_id = await self._graphs.start(
                 self._template.for_room(room.name)
@@ -218,12 +224,15 @@ class Rooms:
         except asyncio.CancelledError:
             lease.give_back()
             _fail(started, GraphError("stopping", "the server stops"))
+            self._warn(f"the graph of {room.name} may still start")
             raise
         # pylint: disable-next=broad-exception-caught
         except Exception as error:
             lease.give_back()
             _fail(started, error)
             return
+        finally:
+            self._starting.discard(room)
         lease.bind(room.name)
         self._running[room.name] = room
         self._on_running()
@@ -269,14 +278,13 @@ class Rooms:
             await asyncio.gather(stopping, return_exceptions=True)
 
     async def _close(self, room: Room, graph_id: str) -> None:
-        """Stops the graph, and sends out who is still there."""
+        """Stops the graph, and sends out who is still there.
+
+        The room is over when its graph is: until then it keeps its place.
+        """
+        deleted = False
         try:
-            await self._graphs.stop(graph_id)
-        # pylint: disable-next=broad-exception-caught
-        except Exception as error:
-            # Without its room the graph ends its conversation, too.
-            why = error.detail if isinstance(error, GraphError) else error
-            self._warn(f"the graph of {room.name} may run: {why}")
+            deleted = await self._stop_graph(room, graph_id)
         finally:
             room.duration_ms = round((time.monotonic() - room.began_s) * 1000)
             del self._running[room.name]
@@ -285,6 +293,39 @@ class Rooms:
                 self._ended.popitem(last=False)
             self._leases.ended(room.name)
             self._on_over(room.reason)
+        if not deleted:
+            await self._delete(room)
+
+    async def _stop_graph(self, room: Room, graph_id: str) -> bool:
+        """Tells the graph to stop until it has.
+
+        Returns:
+            Whether the room had to be deleted for that.
+        """
+        retry_s = 0.0
+        while problem := await self._refuses_to_stop(graph_id):
+            if not retry_s:
+                self._warn(f"the graph of {room.name} runs on: {problem}")
+                # Without its room the graph ends its conversation, too.
+                await self._delete(room)
+            retry_s = min(retry_s * 2 or _FIRST_RETRY_S, _LAST_RETRY_S)
+            await asyncio.sleep(retry_s)
+        return retry_s > 0
+
+    async def _refuses_to_stop(self, graph_id: str) -> str:
+        """Tells a graph to stop; why it did not, "" if it did."""
+        try:
+            await asyncio.wait_for(self._graphs.stop(graph_id), _GRAPH_STOPS_S)
+        except asyncio.TimeoutError:
+            return f"it has not stopped within {_GRAPH_STOPS_S:g} s"
+        except GraphError as error:
+            return error.detail or "it does not say why"
+        # pylint: disable-next=broad-exception-caught
+        except Exception as error:
+            return repr(error)
+        return ""
+
+    async def _delete(self, room: Room) -> None:
         try:
             await self._control.delete(room.name)
         except Unavailable as problem:

@@ -41,10 +41,10 @@ class RoomGraphs(Protocol):
         ...
 
     async def stop(self, graph_id: str) -> None:
-        """Stops a graph; returns when it has stopped.
+        """Stops a graph; returns when it has stopped, or did not run.
 
         Raises:
-            GraphError: It does not run, or does not stop.
+            GraphError: It does not stop.
         """
 
 

@@ -170,10 +170,10 @@ class HttpService:
         the graphs of rooms take so long.
         """
         self._streams.end_all()
-        rooms = self._rooms
-        await asyncio.gather(
-            self._server.stop(), *([rooms.stop()] if rooms else [])
-        )
+        stops = [self._server.stop()]
+        if self._rooms is not None:
+            stops.append(self._rooms.stop())
+        await asyncio.gather(*stops)
         await self._starter.stop()
         await self._streams.stop()
         await self._leases.stop()

@@ -23,6 +23,8 @@ from ten_runtime import (
 
 from .graph import GraphError
 
+# What TEN answers for a graph that has stopped (app/msg_interface/common.c).
+_NO_GRAPH = "Failed to find the engine"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -108,7 +110,11 @@ class TenRoomGraphs:
     async def stop(self, graph_id: str) -> None:
         cmd = StopGraphCmd.create()
         cmd.set_graph_id(graph_id)
-        await self._ask_app(cmd, "stop_graph")
+        try:
+            await self._ask_app(cmd, "stop_graph")
+        except GraphError as error:
+            if not error.detail.startswith(_NO_GRAPH):
+                raise
 
     async def _ask_app(self, cmd: Cmd, name: str) -> dict[str, Any]:
         cmd.set_dests([Loc("")])
