@@ -40,17 +40,17 @@ def graph_of(
         http: Properties of its node.
         heard: The messages of tavus that the test hears as well.
     """
-    content = json.loads((TENAPP / "property.json").read_text())
-    graph = content["ten"]["predefined_graphs"][0]["graph"]
-    for node, extra in zip(graph["nodes"], (tavus, http), strict=True):
-        node["property"].update(extra)
-    graph["nodes"].append(
-        {
-            "type": "extension",
-            "name": "test",
-            "addon": "ten:test_extension",
-        }
+    text = (TENAPP / "property.json").read_text()
+    content = json.loads(
+        text.replace('"extension": "exit"', '"extension": "test"')
     )
+    graph = content["ten"]["predefined_graphs"][0]["graph"]
+    nodes = {node["name"]: node for node in graph["nodes"]}
+    nodes["tavus"]["property"].update(tavus)
+    nodes["http"]["property"].update(http)
+    # In the place of the node that ends an app which cannot start.
+    nodes["exit"]["addon"] = "ten:test_extension"
+    nodes["exit"]["name"] = "test"
     to_http = [{"extension": "http"}]
     graph["connections"].append(
         {
@@ -223,13 +223,23 @@ async def test_a_tool_is_called_and_answers(
         await steered.steer(
             "tool_result",
             tool_call_id=tool["tool_call_id"],
-            name="get_weather",
-            status="success",
             output="Sunny in Kyoto",
         )
         properties = await steered.room_got("conversation.tool_result")
         assert properties["output"] == "Sunny in Kyoto"
         await steered.tab.hears("Sunny in Kyoto")
+
+
+async def test_the_graph_sees_what_perception_saw(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with call(browser, tmp_path) as steered:
+        await steered.tab.says("look")
+        report = await steered.report("conversation.perception_tool_call")
+        seen = report["event"]["properties"]
+        assert seen["arguments"] == {"camera_on": False}
+        [frame] = seen["frames"]
+        assert len(frame["data"]) > 64 * 1024
 
 
 async def test_with_two_tabs_the_graph_hears_everything_once(

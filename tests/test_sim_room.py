@@ -284,6 +284,11 @@ async def test_a_tool_is_called_and_its_result_is_said(room: FramedRoom):
 async def test_look_is_a_call_of_perception(room: FramedRoom):
     await room.send("respond", text="Look at me")
     call = await room.app_message("conversation.perception_tool_call")
+    [frame] = call["properties"].pop("frames")
+    assert frame["mime_type"] == "image/jpeg"
+    assert base64.b64decode(frame["data"]).startswith(b"\xff\xd8")
+    # As a camera's would be, and more than a data channel carries.
+    assert 64 * 1024 < len(frame["data"]) < 512 * 1024
     assert call["properties"] == {
         "modality": "vision",
         "name": "describe_scene",

@@ -55,8 +55,8 @@ export class Events {
     this._conversation("tool_call", turn, properties);
   }
 
-  perceptionToolCall(turn, { name, args }) {
-    const properties = { modality: "vision", name, arguments: args };
+  perceptionToolCall(turn, { name, args }, frames) {
+    const properties = { modality: "vision", name, arguments: args, frames };
     this._conversation("perception_tool_call", turn, properties);
   }
 

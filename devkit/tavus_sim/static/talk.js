@@ -8,6 +8,7 @@
 import { answerTo, greeting, toolAnswer, UNHEARD } from "./answers.js";
 import { REPLICA, USER } from "./events.js";
 import { PcmPlayback } from "./pcm.js";
+import { snapshot } from "./snapshot.js";
 
 const STREAM_LETTERS = 24; // at least so much is new in a streamed utterance
 
@@ -113,7 +114,8 @@ export class Talk {
       this._toolCalls.add(toolCallId);
       this._events.toolCall(turn, { ...answer.tool, toolCallId });
     }
-    if (answer.look) this._events.perceptionToolCall(turn, answer.look);
+    if (answer.look)
+      this._events.perceptionToolCall(turn, answer.look, [snapshot()]);
     if (answer.say) this._say(answer.say, turn);
   }
 
