@@ -101,7 +101,7 @@ start() { # what it is, tenths of a second that it may take to stop, command
 
 # Waits until what was started last can be used.
 until_up() { # a command that says whether it can
-  local tenths=300 status=0 name=${names[${#names[@]} - 1]}
+  local tenths=600 status=0 name=${names[${#names[@]} - 1]}
   until "$@"; do
     if ! alive "$process"; then
       wait "$process" || status=$?
@@ -110,7 +110,7 @@ until_up() { # a command that says whether it can
       fail "$name did not start (status $status), see above"
     fi
     tenths=$((tenths - 1))
-    [ "$tenths" -gt 0 ] || fail "$name does not answer after 30 s, see above"
+    [ "$tenths" -gt 0 ] || fail "$name does not answer after 60 s, see above"
     sleep 0.1
   done
 }
@@ -189,6 +189,10 @@ choose_addresses() {
   fi
   public=${TAVUS_PUBLIC_URL:-}
   public_url=${public%/}
+  case $public_url in
+    '' | http://?* | https://?*) ;;
+    *) fail "TAVUS_PUBLIC_URL: '$public' is no URL; write https://$public" ;;
+  esac
   if [ -n "$public_url" ]; then
     authority=${public_url#*://}
     origin=${public_url%%://*}://${authority%%/*}

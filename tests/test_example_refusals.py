@@ -57,6 +57,7 @@ KEY = {"TAVUS_API_KEY": "tvk-0123456789abcdef"}
         ({"TAVUS_API_KEY": " "}, "tavus_api_key: is not set"),
         ({**KEY, "TAVUS_BASE_URL": "tavus"}, "base_url: 'tavus' is not an"),
         ({"TAVUS_SIM_REPLICA_JOIN_MS": "soon"}, "--replica-join-ms: invalid"),
+        ({"TAVUS_PUBLIC_URL": "example.com"}, "write https://example.com"),
         ({"TAVUS_SIM_PORT": "1.5"}, "TAVUS_SIM_PORT: '1.5' is no port"),
     ],
 )
