@@ -346,6 +346,13 @@ class TavusConfig(Section):
         """What is allowed but probably not meant, one line each."""
         return self._warnings
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log line shows."""
+        names = ("tavus_api_key", *_TRANSPORT_KEYS)
+        keys = [getattr(self, name).get_secret_value() for name in names]
+        return tuple(filter(None, (*keys, self.callback_url)))
+
     def __repr__(self) -> str:
         return f"TavusConfig({self.to_str()})"
 

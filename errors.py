@@ -62,6 +62,8 @@ class TavusError(Exception):
         hint: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
+        # Whatever it quotes: it is on its way to logs and to the graph.
+        message = redact(message)
         super().__init__(message)
         self.message = message[:_MESSAGE_CHARS]
         self.status = status

@@ -52,7 +52,7 @@ from .messages import (
     text_in,
 )
 from .tavus_client import TavusClient
-from .ten_log import TenHandler, clean
+from .ten_log import TenHandler, clean, log_line
 from .transports import Media, Sound, transport_of
 
 # How long a stop waits for commands to be answered after all has ended.
@@ -73,7 +73,7 @@ def _guarded(callback: Callback) -> Callback:
         try:
             await callback(self, ten_env, *args)
         except _ANYTHING as problem:  # pylint: disable=broad-except
-            ten_env.log_error(clean(f"{callback.__name__}: {problem!r}"))
+            ten_env.log_error(self.line(f"{callback.__name__}: {problem!r}"))
 
     return cast(Callback, guard)
 
@@ -89,6 +89,10 @@ class TavusExtension(AsyncExtension):
         self._commands: set[asyncio.Task[Any]] = set()
         self._frame_refused = False
 
+    def line(self, text: str) -> str:
+        """A text as the log may show it."""
+        return log_line(text, *(self._config.secrets if self._config else ()))
+
     @_guarded
     async def on_init(self, ten_env: AsyncTenEnv) -> None:
         # Commands may come as soon as this is done, before on_start.
@@ -98,7 +102,7 @@ class TavusExtension(AsyncExtension):
                 raise ConfigError([f"properties: cannot be read; {problem}"])
             config = TavusConfig.load(json.loads(text or "{}"))
             log = logging.Logger(self.name, logging.DEBUG)
-            log.addHandler(TenHandler(ten_env))
+            log.addHandler(TenHandler(ten_env, *config.secrets))
 
             async def show(media: Media) -> None:
                 await self._show(ten_env, media)
@@ -138,7 +142,7 @@ class TavusExtension(AsyncExtension):
         if self._keeper is not None:
             self._keeper.open()
         elif self._problem is not None:
-            ten_env.log_error(clean(str(self._problem)))
+            ten_env.log_error(self.line(str(self._problem)))
             await _send(ten_env, error(self._problem, {}))
 
     @_guarded
@@ -165,7 +169,7 @@ class TavusExtension(AsyncExtension):
         except ConfigError as problem:
             answer = _refusal(TavusValidationError(str(problem), hint=""))
         except _ANYTHING as problem:  # pylint: disable=broad-except
-            ten_env.log_error(clean(f"{cmd.get_name()}: {problem!r}"))
+            ten_env.log_error(self.line(f"{cmd.get_name()}: {problem!r}"))
             answer = {
                 "detail": "internal error, see the log",
                 "kind": "internal",
@@ -187,7 +191,7 @@ class TavusExtension(AsyncExtension):
         except ValueError as problem:
             if not self._frame_refused:
                 self._frame_refused = True
-                ten_env.log_error(clean(f"{AUDIO} is dropped: {problem}"))
+                ten_env.log_error(self.line(f"{AUDIO} is dropped: {problem}"))
 
     @_guarded
     async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
@@ -203,7 +207,7 @@ class TavusExtension(AsyncExtension):
         try:
             conversation_id, event, source = spoken(_properties(data))
         except ValueError as problem:
-            ten_env.log_warn(clean(f"{EVENT} is dropped: {problem}"))
+            ten_env.log_warn(self.line(f"{EVENT} is dropped: {problem}"))
             return
         if not await self._keeper.heard(conversation_id, event, source):
             ten_env.log_debug(f"{EVENT} of a conversation that is not ours")
@@ -267,7 +271,7 @@ class TavusExtension(AsyncExtension):
                 await asyncio.sleep(0)
         except Exception as problem:  # pylint: disable=broad-except
             # A graph that cannot hear us is no reason to end a call.
-            ten_env.log_error(clean(f"cannot tell the graph: {problem!r}"))
+            ten_env.log_error(self.line(f"cannot tell the graph: {problem!r}"))
 
 
 async def _send(ten_env: AsyncTenEnv, message: Message) -> None:
@@ -276,7 +280,7 @@ async def _send(ten_env: AsyncTenEnv, message: Message) -> None:
     data.set_property_from_json(None, _json(content))
     problem = await ten_env.send_data(data)
     if problem is not None:
-        ten_env.log_warn(clean(f"cannot send {name}: {problem}"))
+        ten_env.log_warn(log_line(f"cannot send {name}: {problem}"))
 
 
 def _properties(message: Cmd | Data) -> dict[str, Any]:

@@ -10,8 +10,9 @@ A Tavus meeting token is a JWT that rides in ``conversation_url?t=``
 or query.
 """
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 MASK = "***"
@@ -24,6 +25,8 @@ _LOGGED_TEXT_MAX = 200
 
 _SECRET_WORDS = "key|token|secret|passw|auth|credential|cookie|signature"
 _SECRET_NAME = re.compile(_SECRET_WORDS, re.IGNORECASE)
+# The path of a webhook's address may be what tells its sender from others.
+_SECRET_URL_NAME = "callback_url"
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
 # The two looks around keep it linear: each word is tried once, and only when
 # a value follows it.
@@ -88,3 +91,55 @@ def redact_value(value: Any, *secrets: str, name: str = "") -> Any:
     if len(text) <= _LOGGED_TEXT_MAX:
         return text
     return f"{text[:_LOGGED_TEXT_MAX]}… ({len(text)} characters)"
+
+
+def secrets_in(value: Any, name: str = "") -> Iterator[str]:
+    """The texts of a JSON value that are secrets by their names.
+
+    Args:
+        value: the JSON value, such as the body of a request.
+        name: the name that ``value`` has in its object.
+    """
+    if isinstance(value, Mapping):
+        hidden = name if _is_secret(name) else ""
+        for key, item in value.items():
+            yield from secrets_in(item, hidden or str(key))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from secrets_in(item, name)
+    elif isinstance(value, str) and _is_secret(name):
+        yield value
+
+
+def _is_secret(name: str) -> bool:
+    return name == _SECRET_URL_NAME or bool(_SECRET_NAME.search(name))
+
+
+class LogMask(logging.Filter):
+    """Redacts the lines of a logger, their tracebacks included.
+
+    Args:
+        secrets: texts that must not appear in any.
+    """
+
+    def __init__(self, *secrets: str) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        masked = redact(text, *self._secrets)
+        if masked != text:
+            record.msg, record.args = masked, None
+        if record.exc_info:
+            told = logging.Formatter().formatException(record.exc_info)
+            # What is formatted once is not formatted again.
+            record.exc_text = redact(told, *self._secrets)
+        return True
+
+
+def mask_log(name: str) -> None:
+    """Keeps what looks like a secret out of a library's log from now on."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(one, LogMask) for one in logger.filters):
+        logger.addFilter(LogMask())

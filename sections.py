@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from . import coerce
+from .redaction import redact_value
 
 Text = Annotated[str, BeforeValidator(coerce.text)]
 Word = Annotated[str, BeforeValidator(coerce.word)]
@@ -51,6 +52,12 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True
     )
+
+    def __repr__(self) -> str:
+        values = redact_value(self.model_dump(exclude_unset=True))
+        return f"{type(self).__name__}({values})"
+
+    __str__ = __repr__
 
     @model_validator(mode="before")
     @classmethod

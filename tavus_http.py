@@ -13,7 +13,7 @@ import json
 import random
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
 import aiohttp
@@ -30,6 +30,7 @@ from .errors import (
     error_from_reply,
 )
 from .http_session import open_session
+from .redaction import secrets_in
 from .tavus_models import Reply, page_of
 
 VERSION = "0.1.0"
@@ -203,7 +204,8 @@ class TavusHttp:
             reply.status,
             reply.headers,
             reply.body,
-            secrets=(self._api_key, bearer),
+            # Vendors quote what they refuse.
+            secrets=(self._api_key, bearer, *_secrets_of(data)),
         )
 
     async def _send(
@@ -338,6 +340,10 @@ def _http_url(text: str) -> URL | None:
     except ValueError:
         return None
     return url if url.scheme in ("http", "https") and url.host else None
+
+
+def _secrets_of(data: bytes | None) -> Iterator[str]:
+    return secrets_in(json.loads(data) if data else None)
 
 
 def _encoded(body: Any) -> bytes:

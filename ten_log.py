@@ -12,18 +12,31 @@ import logging
 from ten_ai_base.const import LOG_CATEGORY_VENDOR
 from ten_runtime import AsyncTenEnv
 
+from .redaction import LogMask, redact
+
 
 def clean(text: str) -> str:
     """Without what makes TEN's setters and log calls raise."""
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-class TenHandler(logging.Handler):
-    """Hands our log lines to TEN's log; TEN allows that from any thread."""
+def log_line(text: str, *secrets: str) -> str:
+    """A text for TEN's log, without secrets."""
+    return clean(redact(text, *secrets))
 
-    def __init__(self, ten_env: AsyncTenEnv) -> None:
+
+class TenHandler(logging.Handler):
+    """Hands our log lines to TEN's log; TEN allows that from any thread.
+
+    Args:
+        ten_env: Where the log is.
+        secrets: What no line shows.
+    """
+
+    def __init__(self, ten_env: AsyncTenEnv, *secrets: str) -> None:
         super().__init__()
         self._ten_env = ten_env
+        self.addFilter(LogMask(*secrets))
 
     def emit(self, record: logging.LogRecord) -> None:
         text = clean(self.format(record))

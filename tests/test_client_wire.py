@@ -277,3 +277,33 @@ async def test_an_error_that_echoes_the_key_does_not_show_it():
     async with playing(answering(raw)) as base_url:
         error = await create_at(base_url)
     assert error.message == "key *** is not known"
+
+
+async def test_an_error_that_quotes_the_request_shows_none_of_its_secrets():
+    hook = "https://talk.example/api/tavus/webhook/hook-that-nobody-may-see"
+    body = {
+        "agora_settings": {"token": "007agora-token", "channel": "room1"},
+        "callback_url": hook,
+        "layers": {"llm": {"api_key": "sk-of-another-vendor"}},
+    }
+
+    async def play(reader, writer) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split()[0])
+        said = (await reader.readexactly(length)).decode()
+        answer = json.dumps({"error": f"this is wrong: {said}"})
+        writer.write(reply("400 Bad Request", answer.encode()))
+        await writer.drain()
+
+    async with playing(play) as base_url, TavusClient(KEY, base_url) as client:
+        with pytest.raises(TavusError) as caught:
+            await client.start_session(body)
+    assert caught.value.message == (
+        'this is wrong: {"agora_settings":{"token":"***","channel":"room1"},'
+        '"callback_url":"***","layers":{"llm":{"api_key":"***"}}}'
+    )
+
+
+def test_no_error_shows_what_looks_like_a_secret():
+    error = TavusNetworkError("wss://me:hush@host/?token=hush is of no use")
+    assert "hush" not in str(error) + repr(error) + repr(vars(error))

@@ -644,3 +644,18 @@ def test_a_user_without_a_home_has_the_journal_in_the_temporary_folder(
     monkeypatch.setattr(Path, "home", no_home)
     monkeypatch.setattr("tempfile.tempdir", "/tmp/here")
     assert loaded().journal_path() == Path("/tmp/here/tavus_python")
+
+
+def test_no_section_shows_a_secret() -> None:
+    llm = {"model": "m", "api_key": "sk-of-another-vendor"}
+    config = TavusConfig.load(
+        {
+            **MADE,
+            "persona": {**MADE["persona"], "layers": {"llm": llm}},
+            "callback_url": "https://talk.example/hook/of-ours",
+        }
+    )
+    shown = repr(config) + repr(config.persona) + f"{config.persona}"
+    assert "sk-of-another" not in shown and "of-ours" not in shown
+    assert "persona_name" in repr(config.persona)
+    assert set(config.secrets) == {KEY, config.callback_url}

@@ -586,6 +586,30 @@ def test_nothing_leaves_a_callback(
     assert sim.simulator.active == []
 
 
+def test_what_nobody_expects_is_logged_without_a_secret(
+    sim: ThreadedSim,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    hook = "https://talk.example/hook/that-nobody-may-see"
+
+    def broken(*_: object) -> None:
+        raise ValueError(f"cannot use {KEY}, nor {hook}, nor eyJhbGciOiJIUzI1N")
+
+    async def script(scene: Scene) -> None:
+        monkeypatch.setattr(ConversationKeeper, "user_joined", broken)
+        monkeypatch.setattr(ConversationKeeper, "close", broken)
+        await scene.command("on_user_joined")
+
+    play(script, properties(sim, tmp_path, callback_url=hook))
+    out, err = capfd.readouterr()
+    lines = [one for one in (out + err).splitlines() if "cannot use" in one]
+    assert [one.split("ValueError")[1] for one in lines] == [
+        "('cannot use ***, nor ***, nor ***')"
+    ] * 2
+
+
 def test_many_commands_at_once_are_answered_once_each(
     sim: ThreadedSim, tmp_path: Path
 ) -> None:

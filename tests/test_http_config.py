@@ -258,3 +258,38 @@ def test_all_problems_are_named_at_once() -> None:
         "request_timeout_s",
         "auth_token",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("livekit_url", "wss://me:hush@x.example"),
+        ("livekit_url", "wss://x.example/?access_token=hush"),
+        ("livekit_url", "x.example eyJhbGciOiJI.hush.hush"),
+        ("allowed_origins", "https://me:hush@app.example.com"),
+        ("port", "http://me:hush@app.example.com"),
+    ],
+)
+def test_a_bad_property_is_shown_without_its_secrets(
+    name: str, value: str
+) -> None:
+    problem = problem_of(livekit_graph="g.json", **{name: value})
+    assert f"{name}: " in problem and "***" in problem
+    assert "hush" not in problem
+
+
+def test_no_log_line_shows_a_secret_of_the_configuration() -> None:
+    properties = {
+        "auth_token": "hush-hush-hush-hush",
+        "webhook_secret": "hush-hush-hush-hook",
+        "redis_url": "redis://:hush@127.0.0.1/0",
+        "livekit_graph": "g.json",
+        "livekit_url": "wss://x.example",
+        "livekit_api_key": "key",
+        "livekit_api_secret": "hush-of-livekit",
+    }
+    config = HttpConfig.load(properties)
+    text = " ".join(properties.values())
+    assert config.without_secrets(text) == "*** *** *** g.json " + (
+        "wss://x.example key ***"
+    )

@@ -163,6 +163,8 @@ def test_all_problems_are_told_at_once_and_no_secret() -> None:
     told = problem_of(api_secret=f"{SECRET} and more", token=["eyJhbGciOi"])
     assert SECRET not in told
     assert "eyJ" not in told
+    told = problem_of(publish_audio="ws://me:hush@host", api_key="key")
+    assert 'publish_audio: "ws://***@host" is neither' in told
 
 
 def test_the_log_shows_no_secret() -> None:

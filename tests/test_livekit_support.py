@@ -6,6 +6,7 @@
 """The LiveKit server and the participants that other tests rely on."""
 
 import numpy as np
+import psutil
 from support.livekit import LiveKitServer, Peer
 from support.sounds import frequency_hz, loud_s
 
@@ -49,3 +50,16 @@ async def test_participants_come_back_after_a_restart(
         alice.room.on("reconnected", lambda: back.append(True))
         own_livekit_server.restart()
         await alice.until(lambda: bool(back), timeout_s=60)
+
+
+async def test_no_user_of_the_machine_sees_the_servers_secret(
+    own_livekit_server: LiveKitServer,
+) -> None:
+    servers = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "livekit-server" in " ".join(process.cmdline())
+    ]
+    assert servers
+    for process in servers:
+        assert own_livekit_server.api_secret not in " ".join(process.cmdline())

@@ -5,15 +5,22 @@
 #
 """No secret passes the one place that masks."""
 
+import io
+import json
+import logging
 import string
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ten_packages.extension.tavus_python.redaction import (
+    LogMask,
     mask,
+    mask_log,
     redact,
     redact_value,
+    secrets_in,
 )
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJyIjoiY2ExIn0.c2lnbmF0dXJl"
@@ -118,3 +125,51 @@ def test_a_redacted_value_is_a_copy() -> None:
     value = {"a": {"token": "t"}}
     redact_value(value)
     assert value == {"a": {"token": "t"}}
+
+
+def test_the_secrets_of_a_request_are_found_by_their_names() -> None:
+    body = {
+        "agora_settings": {"token": "a", "channel": "b"},
+        "callback_url": "https://h/hook/c",
+        "layers": {"llm": {"api_key": "d", "headers": {"Authorization": "e"}}},
+        "auth": [{"parts": ["f", 7, None, True]}],
+        "conversation_name": "g",
+    }
+    found = list(secrets_in(body))
+    assert found == ["a", "https://h/hook/c", "d", "e", "f"]
+    assert list(secrets_in(None)) == []
+
+
+@pytest.fixture
+def lines() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+    logger, written = logging.getLogger("a.library"), io.StringIO()
+    handler = logging.StreamHandler(written)
+    logger.addHandler(handler)
+    yield logger, written
+    logger.removeHandler(handler)
+    for one in list(logger.filters):
+        logger.removeFilter(one)
+
+
+def test_the_log_of_a_library_is_masked_with_its_tracebacks(lines) -> None:
+    logger, written = lines
+    mask_log("a.library")
+    mask_log("a.library")
+    assert len(logger.filters) == 1
+    logger.error("refused: %s", JWT)
+    try:
+        raise ValueError(f"no such token: {JWT}")
+    except ValueError:
+        logger.exception("https://me:hush@proxy is of no use")
+    text = written.getvalue()
+    assert text.startswith("refused: ***\nhttps://***@proxy is of no use\n")
+    assert "ValueError: no such token: ***" in text
+    assert "eyJ" not in text and "hush" not in text
+
+
+def test_a_log_loses_the_secrets_that_its_mask_knows(lines) -> None:
+    logger, written = lines
+    logger.addFilter(LogMask("our secret"))
+    logger.error("%s", json.dumps({"x": "our secret"}))
+    logger.error("100 % sure")  # no arguments, so no placeholder
+    assert written.getvalue() == '{"x": "***"}\n100 % sure\n'

@@ -19,6 +19,7 @@ from support.livekit_peer import Peer
 from support.sounds import frequency_hz, loud_s, tone
 from support.staging import Staged
 from ten_packages.extension.tavus_python.config import StartOptions
+from ten_packages.extension.tavus_python.errors import TavusError
 
 pytest_plugins = ["support.livekit_fixtures"]
 
@@ -342,3 +343,23 @@ async def test_the_bridge_brings_the_face_into_the_graph(
         for shown in (staged.sounds, staged.pictures):
             times = [one.timestamp_ms for one in shown]
             assert times == sorted(times)
+
+
+async def test_a_token_that_the_server_refuses_is_in_no_log(
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = "the-secret-of-another-server-32-long"
+    async with Staged(
+        livekit_server, tmp_path, livekit_api_secret=secret
+    ) as staged:
+        with pytest.raises(TavusError) as caught:
+            await staged.keeper.start(StartOptions())
+    assert caught.value.kind == "auth"
+    logged = f"{caplog.text}{capfd.readouterr()}"
+    assert "401" in logged, "the SDK says nothing: is it asked?"
+    told = f"{caught.value}{staged.logged}{staged.events}"
+    for text in (logged, told):
+        assert "eyJ" not in text and secret not in text

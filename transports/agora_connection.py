@@ -98,9 +98,9 @@ async def connect(
 
 
 def said_by(error: BaseException, session: Session) -> str:
-    """What an error says, without the session's secret."""
+    """What an error says, without the session's secrets."""
     text = f"{type(error).__name__} {error}".strip()
-    return redact(text, session.session_token)
+    return redact(text, session.session_token, session.websocket_address)
 
 
 def _is_safe(address: str) -> bool:

@@ -28,6 +28,7 @@ from ..errors import (
     TavusNetworkError,
     TavusTimeoutError,
 )
+from ..redaction import mask_log
 from ..tavus_client import Conversation
 from . import News, Show, Stage, Tell, Transport, Trouble
 from .livekit_bridge import Bridge
@@ -62,6 +63,8 @@ class LiveKitTransport(Transport):
         self, config: TavusConfig, show: Show, log: logging.Logger
     ) -> None:
         super().__init__(log)
+        # The SDK's own log quotes tokens that a server refuses.
+        mask_log("livekit")
         self.config = config
         self.show = show
         self.voice = self._voice = Voice(log)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ConfigError
+from .errors import ConfigError, redact
 
 _URL = re.compile(r"(wss?|https?)://[^\s/?#@]+(/[^\s?#@]*)?")
 _KEY = re.compile(r"[!-~]{1,512}")
@@ -259,5 +259,5 @@ class _Values:
 
     def _bad(self, name: str, why: str) -> None:
         self._bad_names.add(name)
-        shown = json.dumps(self._properties[name], default=str)[:40]
+        shown = redact(json.dumps(self._properties[name], default=str))[:40]
         self.problems.append(f"{name}: {shown} {why}")

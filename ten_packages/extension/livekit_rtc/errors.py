@@ -12,6 +12,7 @@ import re
 
 MASK = "***"
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
+_USERINFO = re.compile(r"://[^\s/?#\"]+@")
 _SECRET_MIN = 4
 _VENDOR_TEXT_MAX = 200
 _SPACES = re.compile(r"\s+")
@@ -87,11 +88,11 @@ class RoomError(Exception):
 
 
 def redact(text: str, *secrets: str) -> str:
-    """A text without secrets and without anything that looks like a token."""
+    """A text without secrets, tokens, and the passwords of URLs."""
     for secret in secrets:
         if len(secret) >= _SECRET_MIN:
             text = text.replace(secret, MASK)
-    return _JWT.sub(MASK, text)
+    return _JWT.sub(MASK, _USERINFO.sub(f"://{MASK}@", text))
 
 
 def connect_error(vendor: str, *secrets: str) -> RoomError:

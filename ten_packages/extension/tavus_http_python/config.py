@@ -138,6 +138,15 @@ class HttpConfig:
             raise ConfigError("tavus_http: " + " | ".join(problems))
         return replace(config, warnings=tuple(unknown))
 
+    def without_secrets(self, text: str) -> str:
+        """A text as the log may show it, whatever it quotes."""
+        secrets = (self.auth_token, self.webhook_secret, self.redis_url)
+        if self.livekit:
+            secrets += (self.livekit.api_secret,)
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
+        return text
+
     @property
     def is_local(self) -> bool:
         """Whether only this machine can connect."""

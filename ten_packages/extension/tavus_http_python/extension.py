@@ -83,10 +83,10 @@ class TavusHttpExtension(AsyncExtension):
             return
 
         def warn(text: str) -> None:
-            ten_env.log_warn(clean(text))
+            ten_env.log_warn(clean(config.without_secrets(text)))
 
         def complain(text: str) -> None:
-            ten_env.log_error(clean(text))
+            ten_env.log_error(clean(config.without_secrets(text)))
 
         for warning in config.warnings:
             warn(warning)

@@ -20,6 +20,10 @@ Network = IPv4Network | IPv6Network
 
 # TEN's own, and not a property of ours.
 _RESERVED = "ten"
+# What no message shows of a value: passwords and queries of URLs, and tokens.
+_USERINFO = re.compile(r"://[^\s/?#\"]+@")
+_QUERY = re.compile(r"(://[^\s?#\"]*[?#])[^\"]+")
+_JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
 _LIMIT = re.compile(r"[1-9]\d{0,8}/(?:second|minute|hour|day)")
 
 
@@ -179,4 +183,6 @@ class Values:
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)[:40]
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = _QUERY.sub(r"\1***", _USERINFO.sub("://***@", text))
+    return _JWT.sub("***", text)[:40]
