@@ -32,6 +32,7 @@ KINDS = {
     "validation",
     "rate_limited",
     "server",
+    "journal",
     "network",
     "timeout",
     "protocol",

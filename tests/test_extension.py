@@ -598,9 +598,13 @@ def test_what_nobody_expects_is_logged_without_a_secret(
         raise ValueError(f"cannot use {KEY}, nor {hook}, nor eyJhbGciOiJIUzI1N")
 
     async def script(scene: Scene) -> None:
-        monkeypatch.setattr(ConversationKeeper, "user_joined", broken)
-        monkeypatch.setattr(ConversationKeeper, "close", broken)
-        await scene.command("on_user_joined")
+        with monkeypatch.context() as patch:
+            patch.setattr(ConversationKeeper, "user_joined", broken)
+            await scene.command("on_user_joined")
+        with monkeypatch.context() as patch:
+            patch.setattr(messages_module, "_metrics", broken)
+            await scene.command("start_conversation")
+        await scene.command("end_conversation")
 
     play(script, properties(sim, tmp_path, callback_url=hook))
     out, err = capfd.readouterr()
