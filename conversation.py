@@ -37,7 +37,8 @@ _REFUSED_S = 30.0
 _REPLACED_S = 600.0
 # In Tavus's words, where it is us who count.
 _TOO_LONG = "max_call_duration reached"
-# So often in a row Tavus has to know nothing of a conversation.
+# So often in a row Tavus has to know nothing of a conversation before its list
+# is asked.
 _TIMES_UNKNOWN = 2
 # Of a status that no document knows.
 _REASON_CHARS = 64
@@ -321,8 +322,7 @@ class ConversationDriver:
             parts.log.debug("cannot ask after it: %s", error)
             running.times_unknown += error.kind == "not_found"
             if running.times_unknown >= _TIMES_UNKNOWN:
-                # Not believed without having been ended.
-                self._unwant("not_found")
+                await self._look_in_list(running)
             return
         if seen is None:
             polling.interrupted()
@@ -336,6 +336,20 @@ class ConversationDriver:
         elif not seen.is_active:
             # Whatever that means: it is over when it has been ended.
             self._unwant(seen.status[:_REASON_CHARS])
+
+    async def _look_in_list(self, running: Running) -> None:
+        """Whether there is really none; a wrong 404 ends no call."""
+        try:
+            listed = await unless_changed(
+                self._changed, self._parts.reaper.find(running.entry)
+            )
+        except TavusError as error:
+            self._parts.log.debug("cannot look whether it runs: %s", error)
+            return
+        if listed:
+            running.times_unknown = 0
+        elif listed is not None:
+            self._unwant("not_found")
 
     async def _ended_there(self, running: Running, reason: str) -> None:
         # Users may still be here, but what they see is a call that ended:

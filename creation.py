@@ -18,7 +18,7 @@ from typing import Any
 from .background import supervised
 from .bodies import merged
 from .config import StartOptions, TavusConfig
-from .errors import TavusError, TavusProtocolError
+from .errors import TavusCancelledError, TavusError, TavusProtocolError
 from .journal import Entry, Journal
 from .personas import PersonaKeeper
 from .reaper import SETTLE_S, Reaper
@@ -34,6 +34,7 @@ _MAX_POSTS = 3
 _SLOT_FREED_S = 1.5
 _LOOK_EVERY_S = 3.0
 _SPARES = 32
+_LABEL_CHARS = 32
 _NO_URL_HINT = (
     "it was ended; https is needed, or http on this machine: check base_url, "
     "and what is between it and Tavus"
@@ -77,6 +78,7 @@ class Creator:
         self._spare_due: asyncio.TimerHandle | None = None
         self._spare_task: asyncio.Task[None] | None = None
         self._closed = False
+        self._told_of_names = False
         # The body of those who ask for nothing special, and its persona.
         self._usual: tuple[str, dict[str, Any]] | None = None
 
@@ -94,7 +96,7 @@ class Creator:
 
         Args:
             options: What this conversation has of its own.
-            still_wanted: Asked before a request is repeated.
+            still_wanted: Asked before each request.
             unresolved: Given the task that finds out what became of a
                 request, when ``create`` itself could not; until it is done,
                 nothing else should be created in its place.
@@ -136,6 +138,9 @@ class Creator:
         while True:
             posts += 1
             entry = await self._intent()
+            if not still_wanted():
+                self._journal.over(entry.name)
+                raise TavusCancelledError("nobody wants it any more")
             asked.append(entry)
             body = self._body(entry, options, persona_id)
             if additions:
@@ -167,6 +172,7 @@ class Creator:
             token = made.session_token if isinstance(made, Session) else ""
             self._journal.got(entry.name, conversation_id, token)
             known = replace(entry, conversation_id=conversation_id, token=token)
+            self._tell_of_another_name(entry, made)
             if made.conversation_url and not can_be_entered(
                 made.conversation_url
             ):
@@ -227,9 +233,10 @@ class Creator:
 
     def _entry(self) -> Entry:
         # A name of its own for each request: a late conversation can never
-        # be taken for the one that replaced it.
+        # be taken for the one that replaced it. Short, since Tavus may cut it.
+        label = self._config.conversation_name[:_LABEL_CHARS]
         return Entry(
-            name=f"{self._config.conversation_name}-{secrets.token_hex(8)}",
+            name=f"{label}-{secrets.token_hex(8)}",
             base_url=self._config.base_url,
             account=self._account,
             session=self._sessions,
@@ -294,7 +301,7 @@ class Creator:
             await asyncio.sleep(at_s - waited_s)
             waited_s = at_s
             try:
-                found = await self._reaper.find(entry.name)
+                found = await self._reaper.find(entry)
             except TavusError as failure:
                 self._log.debug("cannot look for it yet: %s", failure)
                 known = False
@@ -321,6 +328,18 @@ class Creator:
             unresolved(task)
             raise error
         return None
+
+    def _tell_of_another_name(self, entry: Entry, made: Conversation) -> None:
+        """It may not be found by that, should an answer be lost."""
+        name = made.conversation_name
+        if name not in ("", entry.name) and not self._told_of_names:
+            self._told_of_names = True
+            self._log.warning(
+                "Tavus calls %r what was sent as %r: the 16 characters at "
+                "the end have to stay, or a lost answer is not found again",
+                name,
+                entry.name,
+            )
 
     def _end_double(self, entry: Entry, other: Conversation) -> None:
         """One request made two conversations."""

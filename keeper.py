@@ -36,9 +36,11 @@ from .transports.voice import Voice
 # TEN answers a command by itself after 180 s, and would not hear of what
 # comes later.
 _ANSWER_S = 150.0
-# Of the time to stop: what closing files and sockets may need, each.
+# Of the time to stop: what closing files and sockets may need, each; of a
+# short time, a share.
 _CLOSE_S = 0.05
-_RESERVED_S = 5 * _CLOSE_S
+_CLOSE_SHARE = 0.05
+_CLOSES = 5
 
 
 class ConversationKeeper:
@@ -226,9 +228,9 @@ class ConversationKeeper:
         self._stopping = True
         parts = self._parts
         loop = asyncio.get_running_loop()
-        deadline = (
-            loop.time() + parts.config.stop_timeout_ms / 1000 - _RESERVED_S
-        )
+        time_s = parts.config.stop_timeout_ms / 1000
+        close_s = min(_CLOSE_S, _CLOSE_SHARE * time_s)
+        deadline = loop.time() + time_s - _CLOSES * close_s
         for task in self._background:
             task.cancel()
         drivers = list(self._drivers.values())
@@ -244,12 +246,12 @@ class ConversationKeeper:
         for driver in drivers:
             driver.abandon(TavusStoppingError("the extension is stopping"))
         # It has been leaving while the ends were confirmed.
-        left_s = max(_CLOSE_S, deadline - loop.time())
+        left_s = max(close_s, deadline - loop.time())
         await parts.transport.close(left_s)
-        await parts.relay.close(_CLOSE_S)
-        await parts.creator.close(_CLOSE_S)
+        await parts.relay.close(close_s)
+        await parts.creator.close(close_s)
         await parts.reaper.close()
-        await parts.journal.close(_CLOSE_S)
+        await parts.journal.close(close_s)
         await parts.client.close()
 
     def _key(self, user_id: str) -> str:

@@ -70,7 +70,7 @@ def messages(
             },
         )
         yield _metrics({"create_ms": event.create_ms}, whose)
-        if playground:
+        if playground and made.join_url:
             yield _browse(made.join_url)
     elif isinstance(event, Ended):
         yield (

@@ -117,9 +117,9 @@ class Reaper:
             # A name can turn out to be watched only while we wait.
             await asyncio.wait(busy, timeout=min(left_s, _SETTLE_STEP_S))
 
-    async def find(self, name: str) -> list[Conversation]:
-        """The active conversations of that name; see ``Listings.find``."""
-        return await self._listings.find(name)
+    async def find(self, entry: Entry) -> list[Conversation]:
+        """The active ones of that name or id; see ``Listings.find``."""
+        return await self._listings.find(entry.name, entry.conversation_id)
 
     async def close(self) -> None:
         """Stops everything; what is not confirmed stays in the journal."""
@@ -176,7 +176,7 @@ class Reaper:
                 return True
             except TavusNotFoundError:
                 pass
-        return bool(await self._listings.find(entry.name))
+        return bool(await self.find(entry))
 
     def _tell_passed_over(self, found: Orphans, strangers: int) -> None:
         """Says what no process like this one can end, when that changes."""
@@ -256,7 +256,7 @@ class Reaper:
                 return await self._client.end_conversation(conversation_id)
             except TavusNotFoundError:
                 pass  # believed when the list agrees
-        found = await self._listings.find(entry.name, conversation_id)
+        found = await self.find(entry)
         if not found:
             return None
         ids = [one.conversation_id for one in found if one.conversation_id]

@@ -20,6 +20,7 @@ import contextlib
 import itertools
 import json
 import logging
+import resource
 import signal
 import sys
 import tempfile
@@ -35,6 +36,8 @@ from leaks_worker import CLIENTS, KEY, TIMEOUT_S, Work
 from tavus_sim import SimServer, Simulator
 
 WORKER = checkout.ROOT / "bench" / "leaks_worker.py"
+# Opens the same account.
+KEY_AFTER = "bench-key-9876543210"
 # Counted again so long after the next worker's process was started, ...
 SWEPT_S = 5.0
 # ... and when its journal is empty: a request that was never answered is
@@ -53,6 +56,10 @@ KINDS = (
     *("empty", "slow"),
     *("status 429", "status 503"),
 )
+# A worker that is killed while its disk is bad leaves what it has not noted to
+# Tavus's timers; how soon it is noted when the disk is back is shown here.
+DISKS = ("full at start", "full in the middle", "read-only")
+BACK_S = 3.0
 ON = ("create", "end", "create+end", "create+end+list", "*")
 
 
@@ -64,16 +71,35 @@ class Row:
         on: The endpoints that the fault is on, joined by "+".
         kind: The fault, with its status if it has one; "" for none.
         death: The signal that the worker gets in the middle, if any.
+        disk: What is wrong with the journal's disk, until shortly before
+            the death: a name in ``DISKS``, or "".
+        id_suffix: What each id ends with.
+        ended_word: The status of what has ended.
+        rotated: Whether the next worker has another key of the account.
     """
 
     on: str = ""
     kind: str = ""
     death: signal.Signals | None = None
+    disk: str = ""
+    id_suffix: str = ""
+    ended_word: str = "ended"
+    rotated: bool = False
 
     @property
     def name(self) -> str:
-        fault = f"{self.kind} on {self.on}" if self.kind else "no fault"
-        return f"{fault}, {self.death.name}" if self.death else fault
+        parts = [
+            f"{self.kind} on {self.on}" if self.kind else "",
+            f"disk {self.disk}" if self.disk else "",
+            f"ids with {self.id_suffix!r}" if self.id_suffix else "",
+            f"status {self.ended_word!r}" if self.ended_word != "ended" else "",
+            self.death.name if self.death else "",
+            "key rotated" if self.rotated else "",
+        ]
+        named = [part for part in parts if part]
+        if not self.kind and named in ([], [parts[4]]):
+            named.insert(0, "no fault")
+        return ", ".join(named)
 
     def break_things(self, simulator: Simulator) -> None:
         kind, _, status = self.kind.partition(" ")
@@ -97,6 +123,14 @@ ROWS = [
     Row("create", "hang_after", signal.SIGKILL),
     Row("create", "hang_after", signal.SIGTERM),
     Row("end", "hang_before", signal.SIGTERM),
+    *(Row(death=signal.SIGKILL, disk=disk) for disk in DISKS),
+    Row("create", "drop_after", signal.SIGKILL, disk="full in the middle"),
+    Row("create", "drop_after", id_suffix=". ?#"),
+    Row(death=signal.SIGKILL, id_suffix=". ?#"),
+    Row("end", "drop_after", ended_word="completed"),
+    Row("end", "status 503", signal.SIGTERM, ended_word="expired"),
+    Row(death=signal.SIGKILL, rotated=True),
+    Row("create", "drop_after", signal.SIGKILL, rotated=True),
 ]
 
 
@@ -132,6 +166,42 @@ PLAIN = ("served", "created", "left", "two_at_once")
 OURS = tuple(field.name for field in fields(Outcome))
 
 
+class Disk:
+    """The disk of a worker's journal.
+
+    A full one is a kernel that lets no file of the worker grow; a read-only
+    one is a link that leads to where nobody can write, not even root.
+
+    Args:
+        kind: A name in ``DISKS``, or "".
+        link: Leads to the folder, or elsewhere.
+        state: The folder.
+    """
+
+    def __init__(self, kind: str, link: Path, state: Path) -> None:
+        self._kind = kind
+        self._state = state
+        self.path = link
+        self.full_at_start = kind == "full at start"
+        link.symlink_to("/sys" if kind == "read-only" else state)
+
+    def goes_bad(self, pid: int) -> None:
+        """In the middle, if it is to."""
+        if self._kind == "full in the middle":
+            self._limit(pid, 0)
+
+    def comes_back(self, pid: int) -> None:
+        """It is as good as any."""
+        self._limit(pid, resource.RLIM_INFINITY)
+        fresh = self.path.with_name("fresh")
+        fresh.symlink_to(self._state)
+        fresh.rename(self.path)
+
+    def _limit(self, pid: int, size: int) -> None:
+        limits = (size, resource.RLIM_INFINITY)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
 class Bench:
     """Runs rows, some at the same time.
 
@@ -145,13 +215,22 @@ class Bench:
 
     async def run(self, row: Row, client: str) -> Outcome:
         """One row with one client."""
-        simulator = Simulator(api_key=KEY, seed=ROWS.index(row))
+        simulator = Simulator(
+            api_key=None if row.rotated else KEY,
+            seed=ROWS.index(row),
+            id_suffix=row.id_suffix,
+            ended_word=row.ended_word,
+        )
         with tempfile.TemporaryDirectory(prefix="bench-leaks-") as folder:
             async with SimServer(simulator) as server:
+                state = Path(folder) / "state"
+                state.mkdir()
+                disk = Disk(row.disk, Path(folder) / "link", state)
                 work = Work(
                     client=client,
                     base_url=server.base_url,
-                    journal_dir=folder,
+                    journal_dir=str(disk.path),
+                    disk_full=disk.full_at_start,
                     sessions=self._sessions,
                     ramp_s=self._sessions / JOINS_PER_S,
                     seed=ROWS.index(row),
@@ -160,25 +239,39 @@ class Bench:
                 async with contextlib.AsyncExitStack() as stack:
                     async with self._slots:
                         row.break_things(simulator)
-                        served = await self._work(work, row, simulator)
+                        served = await self._work(work, row, simulator, disk)
                         simulator.clear_faults()
                         if client == "ours":
-                            next_worker = _worker(replace(work, sessions=0))
+                            following = replace(
+                                work,
+                                sessions=0,
+                                disk_full=False,
+                                key=KEY_AFTER if row.rotated else KEY,
+                            )
+                            next_worker = _worker(following)
                             await stack.enter_async_context(next_worker)
                             await asyncio.sleep(SWEPT_S)
                     left_after_5_s = len(simulator.active)
-                    await _until(lambda: not any(Path(folder).iterdir()))
+                    await _until(lambda: not any(state.iterdir()))
                 return _outcome(simulator, served, left_after_5_s)
 
     async def _work(
-        self, work: Work, row: Row, simulator: Simulator
+        self, work: Work, row: Row, simulator: Simulator, disk: Disk
     ) -> int | None:
+        async def asked_for(count: int) -> None:
+            await _until(
+                lambda: simulator.ledger()["requests"]["create"] >= count
+            )
+
         async with _worker(work, row.death) as process:
             if row.death:
-                half = self._sessions // 2
-                await _until(
-                    lambda: simulator.ledger()["requests"]["create"] >= half
-                )
+                if row.disk:
+                    await asked_for(self._sessions // 8)
+                    disk.goes_bad(process.pid)
+                    await asked_for(self._sessions // 4)
+                    disk.comes_back(process.pid)
+                    await asyncio.sleep(BACK_S)
+                await asked_for(self._sessions // 2)
                 process.send_signal(row.death)
                 try:
                     await asyncio.wait_for(process.wait(), KILL_AFTER_S)

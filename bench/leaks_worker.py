@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import random
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -57,6 +58,9 @@ class Work:
         ramp_s: In how many seconds they come.
         seed: Of how long each talks.
         nobody_leaves: All users stay until the worker stops or dies.
+        key: The API key.
+        disk_full: No file may grow, as on a full disk, until leaks.py lets
+            them.
     """
 
     client: str
@@ -66,6 +70,8 @@ class Work:
     ramp_s: float
     seed: int
     nobody_leaves: bool = False
+    key: str = KEY
+    disk_full: bool = False
 
     def talk_s(self, number: int) -> float:
         """How long this user stays after being served."""
@@ -89,7 +95,7 @@ async def ours(work: Work, stop: asyncio.Event) -> int:
 
     config = TavusConfig.load(
         {
-            "tavus_api_key": KEY,
+            "tavus_api_key": work.key,
             "base_url": work.base_url,
             "replica_id": REPLICA,
             "conversation_scope": "user",
@@ -112,7 +118,7 @@ async def ours(work: Work, stop: asyncio.Event) -> int:
     keeper = ConversationKeeper(
         config,
         TavusClient(
-            KEY,
+            work.key,
             config.base_url,
             timeout_s=config.request_timeout_s,
             connect_timeout_s=config.connect_timeout_s,
@@ -166,7 +172,7 @@ class Plain:
         """Serves everybody; returns how many got a conversation."""
         served: set[int] = set()
         async with aiohttp.ClientSession(
-            headers={"x-api-key": KEY},
+            headers={"x-api-key": self._work.key},
             raise_for_status=True,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
         ) as http:
@@ -264,6 +270,9 @@ async def _cancel(visits: set[asyncio.Task[None]]) -> None:
 
 async def main() -> None:
     work = Work(**json.loads(sys.argv[1]))
+    if work.disk_full:
+        unlimited = resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, unlimited))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)

@@ -254,6 +254,58 @@ def test_nothing_is_made_beside_one_that_cannot_be_ended(
     run(main())
 
 
+def test_who_left_while_a_slot_was_freed_gets_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator(max_concurrent=1)
+        other = Kept(tmp_path / "other", simulator)
+        await other.keeper.start(StartOptions())
+        kept = Kept(tmp_path, simulator, leave_grace_ms=0)
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(1)
+        kept.keeper.user_left("u1")
+        await asyncio.sleep(60)
+        assert simulator.ledger()["requests"]["create"] == 2
+        assert kept.of(Failed) == []
+        await kept.keeper.close()
+        await other.keeper.close()
+
+    run(main())
+
+
+def test_a_name_is_short_and_a_changed_one_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator, conversation_name="n" * 64)
+        kept.log.addHandler(caplog.handler)
+        made = await kept.keeper.start(StartOptions())
+        assert len(made.conversation_name) == 32 + 1 + 16
+        await kept.keeper.end()
+        assert caplog.records == []
+        handle = simulator.handle
+
+        def upper(request: SimRequest) -> SimReply:
+            reply = handle(request)
+            name = made.conversation_name[:33].encode()
+            reply.body = reply.body.replace(name, name.upper())
+            return reply
+
+        simulator.handle = upper  # type: ignore[method-assign]
+        for _ in range(2):
+            simulator.add_fault("create", "drop_after", count=1)
+            await kept.keeper.start(StartOptions())
+            await kept.keeper.end()
+            await kept.keeper.start(StartOptions())
+            await kept.keeper.end()
+        told = [r for r in caplog.records if "what was sent as" in r.msg]
+        assert len(told) == 1
+        assert simulator.ledger()["created"] == 5
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_two_of_one_name_are_one_too_many(tmp_path: Path) -> None:
     async def main() -> None:
         simulator = new_simulator()

@@ -16,8 +16,10 @@ import pytest
 from support.testing import Scene, play
 from tavus_sim import ThreadedSim
 from ten_packages.extension.tavus_python import messages as messages_module
+from ten_packages.extension.tavus_python.events import Created
 from ten_packages.extension.tavus_python.extension import TavusExtension
 from ten_packages.extension.tavus_python.keeper import ConversationKeeper
+from ten_packages.extension.tavus_python.tavus_client import Conversation
 from ten_runtime import AsyncTenEnv, StatusCode
 
 KEY = "tvk-0123456789abcdef"
@@ -278,6 +280,30 @@ def test_the_playground_is_told_to_open_the_url(
         assert action["data"]["data"]["url"] == made["join_url"]
 
     play(script, properties(sim, tmp_path, playground_action="true"))
+
+
+def test_the_playground_is_not_told_to_open_nothing() -> None:
+    made = Created(Conversation("c1"), "u1", "room", 1.0)
+    names = [
+        name for name, _ in messages_module.messages(made, "livekit", True)
+    ]
+    assert names == ["tavus_conversation_created", "metrics"]
+
+
+def test_a_journal_that_cannot_be_written_is_an_error_of_the_graph(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        told = await scene.message("error")
+        assert told["metadata"]["kind"] == "journal"
+        assert "cannot be written: Not a directory" in told["message"]
+        status, _ = await scene.command("start_conversation")
+        assert status == StatusCode.OK
+
+    (tmp_path / "file").touch()
+    state = str(tmp_path / "file" / "state")
+    play(script, properties(sim, tmp_path, journal_dir=state))
+    assert sim.simulator.active == []
 
 
 def test_what_tavus_reports_reaches_the_graph(

@@ -656,22 +656,38 @@ def test_what_tavus_deleted_is_over_too(tmp_path: Path) -> None:
     run(main())
 
 
-def test_tavus_is_not_believed_at_once_that_there_is_none(
-    tmp_path: Path,
+@pytest.mark.parametrize("endpoint", ["get", "*"])
+def test_wrong_404s_end_no_live_call(tmp_path: Path, endpoint: str) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator)
+        made = await kept.keeper.start(StartOptions())
+        simulator.add_fault(endpoint, "status", status=404)
+        await kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
+        await asyncio.sleep(300)
+        assert simulator.active == [made.conversation_id]
+        simulator.clear_faults()
+        simulator.shutdown(made.conversation_id)
+        await kept.heard(Ended)
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", ["hang_before", "error_before"])
+def test_what_is_gone_is_over_when_the_list_can_say_so(
+    tmp_path: Path, kind: str
 ) -> None:
     async def main() -> None:
         simulator = new_simulator()
         kept = Kept(tmp_path, simulator)
-        await kept.keeper.start(StartOptions())
-        for _ in range(3):
-            simulator.add_fault("get", "status", status=404, count=1)
-            await asyncio.sleep(40)
-        assert len(simulator.active) == 1
-        simulator.add_fault("*", "status", status=404)
-        await asyncio.sleep(120)
+        made = await kept.keeper.start(StartOptions())
+        await kept.client.delete_conversation(made.conversation_id)
+        simulator.add_fault("list", kind)
+        await asyncio.sleep(300)
+        assert kept.ended == []
         simulator.clear_faults()
-        await kept.heard(Ended)
-        assert simulator.active == []
+        assert (await kept.heard(Ended)).reason == "not_found"
         await kept.keeper.close()
 
     run(main())

@@ -44,6 +44,22 @@ def test_a_stop_ends_all_at_once(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("stop_timeout_ms", [100, 150, 250, 1900])
+def test_a_short_time_to_stop_is_enough_to_end(
+    tmp_path: Path, stop_timeout_ms: int
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), stop_timeout_ms=stop_timeout_ms)
+        await kept.keeper.start(StartOptions())
+        began = _now()
+        await kept.keeper.close()
+        assert _now() - began <= stop_timeout_ms / 1000
+        assert kept.simulator.active == []
+        assert [event.reason for event in kept.ended] == ["stop"]
+
+    run(main())
+
+
 @pytest.mark.parametrize("kind", ["hang_before", "hang_after", "drop_before"])
 def test_a_stop_keeps_its_time_and_the_next_start_ends_the_rest(
     tmp_path: Path, kind: str
