@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .background import supervised
 from .bodies import merged
 from .config import StartOptions, TavusConfig
 from .errors import TavusCancelledError, TavusError, TavusProtocolError
+from .intents import Intents
 from .journal import Entry, Journal
 from .personas import PersonaKeeper
 from .reaper import SETTLE_S, Reaper
@@ -33,8 +32,6 @@ _LOOK_AFTER_SILENCE_S = (0.0, 0.5, 1.5, 3.0, 6.0)
 _MAX_POSTS = 3
 _SLOT_FREED_S = 1.5
 _LOOK_EVERY_S = 3.0
-_SPARES = 32
-_LABEL_CHARS = 32
 _NO_URL_HINT = (
     "it was ended; https is needed, or http on this machine: check base_url, "
     "and what is between it and Tavus"
@@ -68,16 +65,11 @@ class Creator:
         self._client = client
         self._journal = journal
         self._reaper = reaper
-        self._account = account
         self._log = log
         # Sessions at Agora's endpoints instead of conversations.
         self._sessions = config.transport == "agora"
+        self.intents = Intents(config, journal, account, log)
         self.personas = PersonaKeeper(config, client, log)
-        # Intents that are on disk before anybody needs them.
-        self._spares: list[Entry] = []
-        self._spare_due: asyncio.TimerHandle | None = None
-        self._spare_task: asyncio.Task[None] | None = None
-        self._closed = False
         self._told_of_names = False
         # The body of those who ask for nothing special, and its persona.
         self._usual: tuple[str, dict[str, Any]] | None = None
@@ -137,7 +129,7 @@ class Creator:
         posts = 0
         while True:
             posts += 1
-            entry = await self._intent()
+            entry = await self.intents.take()
             if not still_wanted():
                 self._journal.over(entry.name)
                 raise TavusCancelledError("nobody wants it any more")
@@ -185,63 +177,6 @@ class Creator:
                     hint=_NO_URL_HINT,
                 )
             return known, made
-
-    def prepare(self) -> None:
-        """Writes intents ahead, for users who need not wait then."""
-        self._spare_due = None
-        if self._spare_task is None and not self._closed:
-            self._spare_task = supervised(
-                "writing ahead", self._write_spares, self._log
-            )
-
-    async def close(self, timeout_s: float) -> None:
-        """Takes back the intents that nobody needed.
-
-        Args:
-            timeout_s: How long to wait for a disk that hangs.
-        """
-        self._closed = True
-        if self._spare_due is not None:
-            self._spare_due.cancel()
-        if self._spare_task is not None:
-            await asyncio.wait([self._spare_task], timeout=timeout_s)
-        for entry in self._spares:
-            self._journal.over(entry.name)
-
-    async def _write_spares(self) -> None:
-        entries = [self._entry() for _ in range(_SPARES - len(self._spares))]
-        written = await self._journal.want(*entries)
-        self._spares += written
-        # One that is not on disk is no better than one made when needed.
-        for entry in entries:
-            if entry not in written:
-                self._journal.over(entry.name)
-        self._spare_task = None
-
-    async def _intent(self) -> Entry:
-        """An entry for one request, on disk if that can be written."""
-        if len(self._spares) <= _SPARES // 2 and self._spare_due is None:
-            # Written while Tavus works on this one: call_soon would come
-            # before the request goes out.
-            loop = asyncio.get_running_loop()
-            self._spare_due = loop.call_later(0.0, self.prepare)
-        if self._spares:
-            return self._spares.pop()
-        entry = self._entry()
-        await self._journal.want(entry)
-        return entry
-
-    def _entry(self) -> Entry:
-        # A name of its own for each request: a late conversation can never
-        # be taken for the one that replaced it. Short, since Tavus may cut it.
-        label = self._config.conversation_name[:_LABEL_CHARS]
-        return Entry(
-            name=f"{label}-{secrets.token_hex(8)}",
-            base_url=self._config.base_url,
-            account=self._account,
-            session=self._sessions,
-            idle_s=self._config.activity_idle_timeout if self._sessions else 0,
-        )
 
     async def _ask(self, body: dict[str, Any]) -> Conversation:
         if self._sessions:

@@ -93,7 +93,7 @@ class ConversationKeeper:
         """Starts to end what dead workers left, and warms up, behind."""
         if not self._stopping:
             parts = self._parts
-            parts.creator.prepare()
+            parts.creator.intents.prepare()
             self._background = [
                 supervised("sweep", parts.reaper.sweep_forever, parts.log),
                 supervised("warm-up", self._warm_up, parts.log),
@@ -249,7 +249,7 @@ class ConversationKeeper:
         left_s = max(close_s, deadline - loop.time())
         await parts.transport.close(left_s)
         await parts.relay.close(close_s)
-        await parts.creator.close(close_s)
+        await parts.creator.intents.close(close_s)
         await parts.reaper.close()
         await parts.journal.close(close_s)
         await parts.client.close()

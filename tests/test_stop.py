@@ -315,3 +315,16 @@ def test_a_folder_that_cannot_be_written_is_one_warning(
         assert "set journal_dir to a folder that can be written" in warnings[0]
 
     run(main())
+
+
+def test_a_stop_while_intents_are_written_ahead_leaves_no_file(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.open()
+        await asyncio.sleep(0)
+        await kept.keeper.close()
+        assert list(tmp_path.iterdir()) == []
+
+    run(main())
