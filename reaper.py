@@ -170,13 +170,15 @@ class Reaper:
                     entry.conversation_id, entry.token
                 )
             )
-        if entry.conversation_id:
-            try:
-                await self._client.get_conversation(entry.conversation_id)
-                return True
-            except TavusNotFoundError:
-                pass
-        return bool(await self.find(entry))
+        if await self.find(entry):
+            return True
+        if not entry.conversation_id:
+            return False
+        try:  # what is over is in no list
+            await self._client.get_conversation(entry.conversation_id)
+        except TavusNotFoundError:
+            return False
+        return True
 
     def _tell_passed_over(self, found: Orphans, strangers: int) -> None:
         """Says what no process like this one can end, when that changes."""

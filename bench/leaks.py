@@ -276,7 +276,8 @@ class Bench:
                 try:
                     await asyncio.wait_for(process.wait(), KILL_AFTER_S)
                 except asyncio.TimeoutError:
-                    process.kill()
+                    with contextlib.suppress(ProcessLookupError):  # just gone
+                        process.kill()
             said, _ = await asyncio.wait_for(process.communicate(), LONGEST_S)
         return json.loads(said)["served"] if said else None
 

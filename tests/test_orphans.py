@@ -197,6 +197,20 @@ def test_a_rotated_key_ends_what_the_old_one_left(
     run(main())
 
 
+def test_what_is_over_is_crossed_off_by_a_rotated_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        conversation_id = made(simulator)
+        left(tmp_path, account="old", conversation_id=conversation_id)
+        simulator.shutdown(conversation_id)
+        assert await swept(tmp_path, simulator, caplog, for_s=5) == []
+        assert list(tmp_path.iterdir()) == []
+
+    run(main())
+
+
 def test_what_this_key_cannot_see_is_counted_once_and_asked_for_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,7 +238,7 @@ def test_a_key_that_is_asked_in_vain_is_asked_again(
     async def main() -> None:
         simulator = new_simulator()
         left(tmp_path, account="old", conversation_id=made(simulator))
-        simulator.add_fault("get", "hang_before", count=1)
+        simulator.add_fault("list", "hang_before", count=1)
         assert await swept(tmp_path, simulator, caplog) == []
         assert simulator.active == []
 
