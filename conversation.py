@@ -24,7 +24,7 @@ from .presence import Presence
 from .reports import POLL
 from .running import Parts, Running, reason_there
 from .tavus_client import Conversation
-from .transports import News, Stage, Trouble
+from .transports import News, Problem, Stage, Trouble
 from .waiting import Answers, changed_or_due, unless_changed
 
 # While somebody waits, a start that failed for a passing reason is tried
@@ -362,6 +362,7 @@ class ConversationDriver:
         self._forget(running)
         self._ends.give(None)
         duration_ms = round((self._now() - running.since) * 1000)
+        await self._parts.relay.passed_on()
         await self._parts.emit(
             Ended(
                 running.conversation.conversation_id,
@@ -384,7 +385,7 @@ class ConversationDriver:
         if self._running and self._running.polling.hint(self._now()):
             self._changed.set()
 
-    def _hear(self, told: News | Trouble) -> None:
+    def _hear(self, told: News | Trouble | Problem) -> None:
         """What happens on the stage of the conversation that runs."""
         running = self._running
         if running is None:
@@ -395,6 +396,11 @@ class ConversationDriver:
             running.trouble = running.trouble or told
             self._changed.set()
             return
+        whose = (self._user_id, self._channel)
+        relay = self._parts.relay
+        if isinstance(told, Problem):
+            relay.tell(Failed(told.error, *whose, conversation_id))
+            return
         event = {
             "conversation_id": conversation_id,
             "event_type": told.event_type,
@@ -402,15 +408,13 @@ class ConversationDriver:
             "properties": dict(told.properties),
         }
         source = self._parts.config.transport
-        whose = (self._user_id, self._channel)
-        relay = self._parts.relay
         relay.tell(Reported(conversation_id, event, *whose, source))
         if told.metrics:
             relay.tell(Measured(conversation_id, told.metrics, *whose))
 
     def _forget(self, running: Running) -> None:
+        running.stage.close()  # it may have something to say of its end
         self._running = None
-        running.stage.close()
         self._parts.reports.closed(running.conversation.conversation_id)
 
     def _now(self) -> float:

@@ -186,6 +186,13 @@ class TavusJournalError(TavusError):
     )
 
 
+class TavusAudioError(TavusError):
+    """What the graph says cannot be spoken, or not all of it was."""
+
+    kind = "audio"
+    hint = ""
+
+
 class TavusCancelledError(TavusError):
     """It was ended before it had begun, by another command or a leave."""
 

@@ -43,6 +43,11 @@ class Relay:
         if self._task is None or self._task.done():
             self._task = supervised("relay", self._pass_on, self._log)
 
+    async def passed_on(self) -> None:
+        """Waits until all that was told so far is passed on."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def close(self, timeout_s: float) -> None:
         """Waits until all is passed on, or the time is over."""
         task = self._task

@@ -96,7 +96,8 @@ def test_silence_ends_an_utterance_and_not_its_request(
     said.push(frame(2))
     item = said.take()
     assert isinstance(item, Speech)
-    assert item.utterance.utterance_id == "a"
+    assert item.utterance.utterance_id == "a#2"
+    assert item.utterance.names == {"utterance_id": "a#2", "request_id": "a"}
 
 
 def test_after_a_flush_late_frames_wait_for_the_end_of_their_request(

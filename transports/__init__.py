@@ -25,6 +25,7 @@ __all__ = [
     "Media",
     "News",
     "Picture",
+    "Problem",
     "Show",
     "Sound",
     "Stage",
@@ -72,7 +73,14 @@ class Trouble:
     gone: bool = False
 
 
-Tell = Callable[[News | Trouble], None]
+@dataclass(frozen=True)
+class Problem:
+    """Something went wrong that the stage gets over; the graph is told."""
+
+    error: TavusError
+
+
+Tell = Callable[[News | Trouble | Problem], None]
 
 
 @dataclass(frozen=True, slots=True)

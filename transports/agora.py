@@ -23,7 +23,7 @@ from ..bodies import merged
 from ..config import TavusConfig
 from ..errors import TavusAvatarError, TavusError
 from ..tavus_client import Conversation, Session
-from . import News, Stage, Tell, Transport, Trouble
+from . import News, Problem, Stage, Tell, Transport, Trouble
 from .agora_connection import SessionOverError
 from .agora_socket import AgoraSocket
 from .voice import Voice
@@ -81,6 +81,7 @@ class AgoraStage(Stage):
         self._voice = voice
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
+        self._socket: AgoraSocket | None = None
         self._closed = False
 
     async def open(self) -> Mapping[str, Any]:
@@ -88,9 +89,16 @@ class AgoraStage(Stage):
 
     def began(self, conversation: Conversation) -> None:
         if not self._closed and isinstance(conversation, Session):
-            self._task = asyncio.create_task(self._run(conversation))
+            self._voice.on_loss = self._lost_audio
+            self._socket = self._socket_of(conversation)
+            self._task = asyncio.create_task(self._run(self._socket))
 
     def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._voice.on_loss == self._lost_audio:
+            self._voice.on_loss = None
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -100,13 +108,13 @@ class AgoraStage(Stage):
     async def _leave(self, task: asyncio.Task[None]) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
-    async def _run(self, session: Session) -> None:
+    def _socket_of(self, session: Session) -> AgoraSocket:
         transport = self._transport
 
         def hello() -> dict[str, Any]:
             return merged(session.started_with, _with_token(transport))
 
-        socket = AgoraSocket(
+        return AgoraSocket(
             session,
             hello,
             self._voice,
@@ -115,6 +123,9 @@ class AgoraStage(Stage):
             connect_timeout_s=transport.config.connect_timeout_s,
             plain=transport.config.base_url.startswith("http:"),
         )
+
+    async def _run(self, socket: AgoraSocket) -> None:
+        transport = self._transport
         try:
             await socket.run()
         except SessionOverError as over:
@@ -131,6 +142,10 @@ class AgoraStage(Stage):
     def _fail(self, reason: str, error: TavusError, again: bool = True) -> None:
         if not self._closed:
             self._tell(Trouble(reason, error, again))
+
+    def _lost_audio(self, error: TavusError) -> None:
+        if not self._closed:
+            self._tell(Problem(error))
 
     def _say(
         self,

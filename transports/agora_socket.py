@@ -45,6 +45,7 @@ _STALLED_S = 10.0
 # Pauses before connecting anew; a connection that lasts begins anew.
 _AGAIN_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _LASTS_S = 30.0
+_TORN = "the avatar's socket broke in the middle of them"
 
 if TYPE_CHECKING:
     from .agora_connection import Socket
@@ -102,6 +103,13 @@ class AgoraSocket:
         self._cut_due = False
         self._busy_since: float | None = None
         self._since: float | None = None
+
+    def close(self) -> None:
+        """Says what is over with the session; cancel ``run``, too."""
+        self._tear()
+        self._say_dropped()
+        if self._torn is not None:
+            self._voice.renew(self._torn)  # for the next session
 
     async def run(self) -> None:
         """Speaks until it is cancelled.
@@ -200,11 +208,13 @@ class AgoraSocket:
                 await self._end(ws, item.utterance)
             else:
                 self._drop()
+                self._say_dropped()
                 self._cut_due = True
                 await self._interrupt(ws)
 
     async def _give(self, ws: Socket, speech: Speech) -> None:
         if speech.utterance is self._torn:
+            self._voice.lose(speech.pcm.duration_s, _TORN)
             return
         saying = self._saying
         if saying is None or saying.utterance is not speech.utterance:
@@ -229,16 +239,19 @@ class AgoraSocket:
             first_ms = (time.monotonic() - saying.utterance.first_at) * 1000
             self._say(
                 "speaking",
-                {"utterance_id": saying.utterance.utterance_id},
+                saying.utterance.names,
                 {"first_audio_ms": round(first_ms, 1)},
             )
 
     async def _end(self, ws: Socket, utterance: Utterance) -> None:
         saying = self._saying
         if saying is None or saying.utterance is not utterance:
+            if not utterance.begun:  # all of it was lost before
+                self._say_spoken(utterance, 0.0, interrupted=True)
             return
         await self._voice_out(ws, saying, saying.resampler.finish())
-        await self._send(ws, _command("voice_end"))
+        if saying.sent_bytes:
+            await self._send(ws, _command("voice_end"))
         self._drop(interrupted=False)
 
     async def _interrupt(self, ws: Socket) -> None:
@@ -267,17 +280,25 @@ class AgoraSocket:
         """Nothing more comes of what is being said."""
         saying, self._saying = self._saying, None
         if saying is not None:
-            self._say(
-                "spoken",
-                {
-                    "utterance_id": saying.utterance.utterance_id,
-                    "duration_s": round(
-                        saying.sent_bytes / (2 * saying.rate_hz), 3
-                    ),
-                    "interrupted": interrupted,
-                },
-                {},
-            )
+            sent_s = saying.sent_bytes / (2 * saying.rate_hz)
+            self._say_spoken(saying.utterance, sent_s, interrupted)
+
+    def _say_dropped(self) -> None:
+        for utterance in self._voice.dropped():
+            self._say_spoken(utterance, 0.0, interrupted=True)
+
+    def _say_spoken(
+        self, utterance: Utterance, duration_s: float, interrupted: bool
+    ) -> None:
+        self._say(
+            "spoken",
+            {
+                **utterance.names,
+                "duration_s": round(duration_s, 3),
+                "interrupted": interrupted,
+            },
+            {},
+        )
 
     def _tear(self) -> None:
         """The connection is gone in the middle of what is being said."""

@@ -30,9 +30,15 @@ from ..errors import (
 )
 from ..redaction import mask_log
 from ..tavus_client import Conversation
-from . import News, Show, Stage, Tell, Transport, Trouble
+from . import News, Problem, Show, Stage, Tell, Transport, Trouble
 from .livekit_bridge import Bridge
-from .livekit_room import AVATAR_IDENTITY, avatar_token, our_token, refusal
+from .livekit_room import (
+    AVATAR_IDENTITY,
+    avatar_in,
+    avatar_token,
+    our_token,
+    refusal,
+)
 from .livekit_speaker import Speaker
 from .voice import Voice
 
@@ -97,6 +103,7 @@ class LiveKitStage(Stage):
         self._gone_at: float | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._speaking: asyncio.Task[None] | None = None
+        self._voice = voice
         self._speaker = Speaker(self._room, voice, self._say, self._log)
         self._bridge = (
             Bridge(transport.show, self._log)
@@ -142,6 +149,7 @@ class LiveKitStage(Stage):
         if self._closed.is_set():
             return
         self._conversation_id = conversation.conversation_id
+        self._voice.on_loss = self._lost_audio
         if not self._room.isconnected():
             self._lost(rtc.DisconnectReason.UNKNOWN_REASON)
             return
@@ -153,10 +161,12 @@ class LiveKitStage(Stage):
     def close(self) -> None:
         if self._closed.is_set():
             return
+        self._speaker.close()
+        if self._voice.on_loss == self._lost_audio:
+            self._voice.on_loss = None
         self._closed.set()
         if self._watching is not None:
             self._watching.cancel()
-        self._speaker.close()
         if self._speaking is not None:
             self._speaking.cancel()
         self._transport.leave(self._leave())
@@ -212,7 +222,7 @@ class LiveKitStage(Stage):
 
     @property
     def _avatar(self) -> rtc.RemoteParticipant | None:
-        avatar = self._room.remote_participants.get(AVATAR_IDENTITY)
+        avatar = avatar_in(self._room)
         if avatar is None or avatar.sid in self._strangers:
             return None
         return avatar
@@ -284,11 +294,13 @@ class LiveKitStage(Stage):
         # Who connects anew, we or it, seems to leave and is back at once.
         if (
             participant.identity == AVATAR_IDENTITY
+            and participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
             and participant.sid not in self._strangers
         ):
             self._gone_at = time.monotonic()
+            self._speaker.left()
             if self._speaking is not None:
-                self._speaking.cancel()  # what comes is for who is there next
+                self._speaking.cancel()
 
     def _lost(self, reason: rtc.DisconnectReason.ValueType) -> None:
         name = rtc.DisconnectReason.Name(reason)
@@ -306,6 +318,10 @@ class LiveKitStage(Stage):
         elif error := task.exception():
             self._log.error("cannot speak", exc_info=error)
             self._fail("internal", f"internal error: {error!r}")
+
+    def _lost_audio(self, error: TavusError) -> None:
+        if not self._closed.is_set():
+            self._tell(Problem(error))
 
     def _fail(self, reason: str, message: str, gone: bool = False) -> None:
         self._trouble(reason, TavusAvatarError(message), gone=gone)

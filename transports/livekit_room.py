@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 
 import jwt
+from livekit import rtc
 
 from ..config import TavusConfig
 from ..errors import TavusAuthError, TavusError, TavusNetworkError
@@ -21,6 +22,13 @@ AVATAR_IDENTITY = "tavus-avatar-agent"
 # Clocks of different machines differ.
 _SKEW_S = 120
 _MARGIN_S = 600
+
+
+def avatar_in(room: rtc.Room) -> rtc.RemoteParticipant | None:
+    """The avatar in a room; a user who has taken its name is none."""
+    someone = room.remote_participants.get(AVATAR_IDENTITY)
+    agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+    return someone if someone and someone.kind == agent else None
 
 
 def avatar_token(config: TavusConfig) -> str:

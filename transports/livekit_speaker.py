@@ -11,16 +11,18 @@ Protocol: livekit/agents, ``voice/avatar/_datastream_io.py``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from livekit import rtc
 
 from ..vendor_json import read_json
-from .livekit_room import AVATAR_IDENTITY
+from .livekit_room import AVATAR_IDENTITY, avatar_in
 from .playback import Finished, Given, Playback
 from .resampling import Resampler
 from .voice import Cut, End, Speech, Utterance, Voice
@@ -37,6 +39,9 @@ _ANSWER_S = 2.0
 _SILENT_S = 2.0
 # One write, or one answer, that takes so long will not come any more.
 _STALLED_S = 10.0
+# No utterance is longer; what is, is no position.
+_LONGEST_S = 86_400.0
+_SHOWN_CHARACTERS = 100
 _TROUBLE = (rtc.StreamError, rtc.RpcError, RuntimeError, asyncio.TimeoutError)
 
 Say = Callable[[str, Mapping[str, Any], Mapping[str, float]], None]
@@ -55,25 +60,35 @@ class _Stream:
 class Speaker:
     """Gives the avatar what the graph says, and hears what becomes of it.
 
+    It is given one utterance at a time (see ``playback``); the next one waits
+    in the voice.
+
     Args:
         room: The room, connected before ``listen``.
         voice: What the graph says.
         say: Called with what the graph should know.
         log: Where trouble is reported.
+        clock: The time, in seconds.
     """
 
     def __init__(
-        self, room: rtc.Room, voice: Voice, say: Say, log: logging.Logger
+        self,
+        room: rtc.Room,
+        voice: Voice,
+        say: Say,
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._voice = voice
         self._say = say
         self._log = log
+        self._clock = clock
         self._playback = Playback()
         self._stream: _Stream | None = None
         self._busy_since: float | None = None
-        self._closed = False
-        self._complained: Utterance | None = None
+        # Counts the times that the avatar came; who speaks knows its own.
+        self._times = 0
 
     def listen(self) -> None:
         """Takes calls from the avatar, as soon as we are in the room."""
@@ -82,15 +97,13 @@ class Speaker:
         participant.register_rpc_method(_FINISHED, self._playback_finished)
 
     async def speak(self) -> None:
-        """Speaks until ``close``; the avatar is there, and shows itself.
-
-        When it has been away, this is cancelled and begun anew.
-        """
-        self._forget_stream()
+        """Speaks until ``left``; the avatar is there, and shows itself."""
+        self._times += 1
+        times = self._times
         # Beside its cancellation, which asyncio.wait_for can swallow.
-        while not self._closed:
-            item = await self._voice.next()
-            self._busy_since = time.monotonic()
+        while times == self._times:
+            item = await self._voice.next(self._may_begin)
+            self._busy_since = self._clock()
             try:
                 if isinstance(item, Speech):
                     await self._give(item)
@@ -99,24 +112,44 @@ class Speaker:
                 else:
                     await self._stop(item)
             except _TROUBLE as error:
-                await self._give_up(item, error)
+                if times == self._times:
+                    await self._give_up(item, error)
             finally:
                 self._busy_since = None
 
+    def left(self) -> None:
+        """The avatar is gone, and what was under way is over; cancel
+        ``speak``, too."""
+        self._times += 1
+        self._busy_since = None
+        stream, self._stream = self._stream, None
+        over = self._playback.left(self._clock())
+        if stream is not None:
+            if stream.given is None:
+                over.append(Finished(stream.utterance, 0.0, True, assumed=True))
+            # What still comes is for who is there next.
+            self._voice.renew(stream.utterance)
+        self._say_finished(over)
+
     def close(self) -> None:
-        """Takes nothing more; cancel ``speak``, too."""
-        self._closed = True
+        """Nothing is spoken any more; cancel ``speak``, too."""
+        self.left()
+        self._say_dropped()
 
     def stuck(self, now: float) -> str:
         """What will not happen any more; "" when all is well."""
         if self._busy_since and now - self._busy_since > _STALLED_S:
             return f"the avatar has taken no audio for {_STALLED_S:g} s"
+        self._say_finished(self._playback.assume_end(now))
         overdue = self._playback.overdue(now)
         if overdue is not None:
-            return f"the avatar never finishes {overdue.utterance_id!r}"
+            return f"the avatar never finishes {_short(overdue.utterance_id)}"
         return ""
 
     # Out.
+
+    def _may_begin(self) -> bool:
+        return not self._playback.busy
 
     async def _give(self, speech: Speech) -> None:
         stream = self._stream
@@ -132,50 +165,59 @@ class Speaker:
             return
         if stream.writer is None:
             stream.writer = await self._room.local_participant.stream_bytes(
-                name=f"AUDIO_{stream.utterance.utterance_id}",
+                # Not of the request's id, which may be of any length.
+                name=f"AUDIO_{uuid.uuid4().hex}",
                 topic=_TOPIC,
                 destination_identities=[AVATAR_IDENTITY],
                 attributes={"sample_rate": str(RATE_HZ), "num_channels": "1"},
             )
-            stream.given = self._playback.open(
-                stream.utterance, time.monotonic()
-            )
-        await stream.writer.write(audio)
+            stream.given = self._playback.open(stream.utterance, self._clock())
         if stream.given is not None:
-            stream.given.audio_s += len(audio) / (2 * RATE_HZ)
+            stream.given.add(len(audio) / (2 * RATE_HZ), self._clock())
+        await stream.writer.write(audio)
 
     async def _end(self, utterance: Utterance) -> None:
         stream = self._stream
         if stream is None or stream.utterance is not utterance:
+            if not utterance.begun:  # all of it was lost before
+                self._say_finished([Finished(utterance, 0.0, True)])
             return
         await self._write(stream, stream.resampler.finish())
         self._stream = None
-        if stream.writer is not None and stream.given is not None:
-            await stream.writer.aclose()
-            stream.given.closed_at = time.monotonic()
+        if stream.writer is None or stream.given is None:
+            # It was too short to make a sample of.
+            self._say_finished([Finished(utterance, 0.0, False)])
+            return
+        stream.given.closed_at = self._clock()
+        await stream.writer.aclose()
 
     async def _stop(self, cut: Cut) -> None:
         stream, self._stream = self._stream, None
+        if stream is not None and stream.given is None:
+            self._say_finished([Finished(stream.utterance, 0.0, True)])
+        self._say_dropped()
         if not self._playback:
             return  # there is nothing to be heard
         self._playback.cut(cut.at)
-        # The avatar takes this for the stream it reads: it goes out before
-        # that is closed, and nothing new before it is answered.
-        try:
-            answer = await asyncio.wait_for(
-                self._room.local_participant.perform_rpc(
-                    destination_identity=AVATAR_IDENTITY,
-                    method=_CLEAR,
-                    payload="",
-                    response_timeout=_ANSWER_S,
-                ),
-                _ANSWER_S,
-            )
-        finally:
-            if stream is not None and stream.writer is not None:
-                await stream.writer.aclose()
+        # Closed first, as livekit-agents' agent does: the avatar's runner
+        # would else put the end of this stream behind the silence, and take
+        # it for the next one's.
+        if stream is not None and stream.writer is not None:
+            with contextlib.suppress(*_TROUBLE):
+                await asyncio.wait_for(stream.writer.aclose(), _ANSWER_S)
+        answer = await asyncio.wait_for(
+            self._room.local_participant.perform_rpc(
+                destination_identity=AVATAR_IDENTITY,
+                method=_CLEAR,
+                payload="",
+                response_timeout=_ANSWER_S,
+            ),
+            _ANSWER_S,
+        )
         if answer != "ok":
-            self._log.warning("the avatar answers a flush with %r", answer)
+            self._log.warning(
+                "the avatar answers a flush with %s", _short(answer)
+            )
         asyncio.get_running_loop().call_later(
             _SILENT_S, self._assume_silent, cut.at
         )
@@ -188,48 +230,66 @@ class Speaker:
             self._log.warning("the avatar cannot be stopped: %r", error)
             self._assume_silent(item.at)
             return
-        if self._complained is not item.utterance:
-            self._complained = item.utterance
-            self._log.warning("audio is lost on its way: %r", error)
-        self._forget_stream()
-
-    def _forget_stream(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None and stream.given is not None:
-            self._playback.forget(stream.given)
+        if isinstance(item, Speech):
+            why = f"they did not get to the avatar ({type(error).__name__})"
+            self._voice.lose(item.pcm.duration_s, why)
+        self._log.debug("the avatar cannot be given audio: %r", error)
+        stream = self._stream
+        if stream is None or (
+            stream.given is None and isinstance(item, Speech)
+        ):
+            return  # the rest of it may do better
+        self._stream = None
+        if stream.given is None:
+            self._say_finished([Finished(stream.utterance, 0.0, True)])
+            return
+        self._voice.renew(stream.utterance)
+        stream.given.torn = True
+        stream.given.closed_at = self._clock()
+        if stream.writer is not None:
+            with contextlib.suppress(*_TROUBLE):
+                await asyncio.wait_for(stream.writer.aclose(), _ANSWER_S)
 
     # In.
 
     def _playback_started(self, call: rtc.RpcInvocationData) -> str:
-        if call.caller_identity != AVATAR_IDENTITY:
+        if not self._is_avatar(call):
             return "reject"
         utterance = self._playback.started()
         if utterance is not None:
-            first_ms = (time.monotonic() - utterance.first_at) * 1000
+            first_ms = (self._clock() - utterance.first_at) * 1000
             self._say(
                 "playback_started",
-                {"utterance_id": utterance.utterance_id},
+                utterance.names,
                 {"first_audio_ms": round(first_ms, 1)},
             )
         return "ok"
 
     def _playback_finished(self, call: rtc.RpcInvocationData) -> str:
-        if call.caller_identity != AVATAR_IDENTITY:
+        if not self._is_avatar(call):
             return "reject"
         position_s, interrupted = _read(call.payload)
-        over = self._playback.finished(
-            position_s, interrupted, time.monotonic()
+        self._say_finished(
+            self._playback.finished(position_s, interrupted, self._clock())
         )
-        self._say_finished(over)
         return "ok"
 
-    def _assume_silent(self, at: float) -> None:
-        self._say_finished(self._playback.assume_cut(at, time.monotonic()))
+    def _is_avatar(self, call: rtc.RpcInvocationData) -> bool:
+        avatar = avatar_in(self._room)
+        return avatar is not None and avatar.identity == call.caller_identity
 
-    def _say_finished(self, over: list[Finished]) -> None:
+    def _assume_silent(self, at: float) -> None:
+        self._say_finished(self._playback.assume_cut(at, self._clock()))
+
+    def _say_dropped(self) -> None:
+        self._say_finished(
+            Finished(one, 0.0, True) for one in self._voice.dropped()
+        )
+
+    def _say_finished(self, over: Iterable[Finished]) -> None:
         for one in over:
             properties: dict[str, Any] = {
-                "utterance_id": one.utterance.utterance_id,
+                **one.utterance.names,
                 "playback_position_s": round(one.position_s, 3),
                 "interrupted": one.interrupted,
             }
@@ -239,12 +299,30 @@ class Speaker:
             if one.interrupt_ms is not None:
                 metrics["interrupt_ms"] = one.interrupt_ms
             self._say("playback_finished", properties, metrics)
+        self._voice.wake()
 
 
-def _read(payload: str) -> tuple[float, bool]:
-    """Position in seconds, and whether it was interrupted."""
+def _read(payload: str) -> tuple[float | None, bool]:
+    """Position in seconds, None for nonsense; whether it was interrupted."""
     try:
         content = read_json(payload)
-        return float(content["playback_position"]), bool(content["interrupted"])
-    except (ValueError, TypeError, KeyError):
-        return 0.0, False  # that it has finished is what matters
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        return None, False  # that it has finished is what matters
+    return (
+        _seconds(content.get("playback_position")),
+        content.get("interrupted") in (True, "true"),
+    )
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value <= _LONGEST_S else None
+
+
+def _short(text: str) -> str:
+    """A text of somebody else's for a line of the log."""
+    cut = "…" if len(text) > _SHOWN_CHARACTERS else ""
+    return repr(text[:_SHOWN_CHARACTERS]) + cut

@@ -5,8 +5,12 @@
 #
 """What an avatar was given to speak, and what it says it has spoken.
 
-Protocol: livekit/agents, ``voice/avatar``. Time is ``time.monotonic``, in
-seconds; nothing here does anything by itself.
+Protocol: livekit/agents, ``voice/avatar``. An avatar that is given an
+utterance while it speaks another tells the end of one of them only, and its
+reports do not say which utterance they are about. So it is given one at a
+time, and a report counts when it can be about that one.
+
+Time is ``time.monotonic``, in seconds; nothing here does anything by itself.
 """
 
 from __future__ import annotations
@@ -14,24 +18,71 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from .voice import Utterance
+from .utterances import Utterance
 
 # An avatar may lag behind what it is given.
 _MARGIN_S = 10.0
-# A natural end is no earlier than this part of the audio.
-_PLAYED = 0.8
+# And so much when it has told an end that was another one's: its own may have
+# been told with it.
+_LAG_S = 2.0
+# A natural end is no earlier than this part of the audio, less what the avatar
+# has handed on and not played yet.
+_PLAYED, _QUEUED_S = 0.8, 0.3
+# An end that is told at this position, or nearly, is at the end.
+_NEAR, _NEAR_S = 0.05, 0.1
 
 
 @dataclass(eq=False)
 class Given:
-    """An utterance that an avatar was given, or is being given."""
+    """An utterance that an avatar was given, or is being given.
+
+    Attributes:
+        audio_s: How much of it.
+        closed_at: When it was said that this is all.
+        torn: Whether it broke off on its way.
+        cut_at: When it was flushed.
+        doubted: Whether an end was told that cannot be its.
+    """
 
     utterance: Utterance
     given_at: float
     audio_s: float = 0.0
     closed_at: float | None = None
     started: bool = False
+    torn: bool = False
     cut_at: float | None = None
+    doubted: bool = False
+    _until: float = 0.0
+
+    def add(self, audio_s: float, now: float) -> None:
+        """It is given some more."""
+        self.audio_s += audio_s
+        self._until = max(self._until, now) + audio_s
+
+    @property
+    def over_at(self) -> float:
+        """When all of it is spoken, at the earliest."""
+        return max(self.given_at + self.audio_s, self._until)
+
+    def may_end(
+        self, position_s: float | None, interrupted: bool, now: float
+    ) -> bool:
+        """Whether an end that the avatar tells now can be this one's."""
+        if self.closed_at is None:
+            return False
+        early_s = self.audio_s * (1 - _PLAYED) + _QUEUED_S
+        if now >= self.over_at - early_s:
+            return True
+        if interrupted or position_s is None or not self.started:
+            return False  # we have not interrupted it
+        near_s = self.audio_s * _NEAR + _NEAR_S
+        return abs(position_s - self.audio_s) <= near_s
+
+    def heard_s(self, position_s: float | None, default_s: float) -> float:
+        """How much of it was heard: never more than there is."""
+        if position_s is None:
+            position_s = default_s
+        return min(self.audio_s, max(0.0, position_s))
 
 
 @dataclass(frozen=True)
@@ -62,16 +113,16 @@ class Playback:
     def __bool__(self) -> bool:
         return bool(self._given)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that is still wanted."""
+        return self._wanted is not None
+
     def open(self, utterance: Utterance, now: float) -> Given:
         """The avatar begins to be given an utterance."""
         given = Given(utterance, now)
         self._given.append(given)
         return given
-
-    def forget(self, given: Given) -> None:
-        """It did not reach the avatar as a whole: nothing is expected."""
-        if given in self._given:
-            self._given.remove(given)
 
     def started(self) -> Utterance | None:
         """The avatar says that it speaks; which of them that is."""
@@ -87,30 +138,57 @@ class Playback:
             given.cut_at = given.cut_at or at
 
     def finished(
-        self, position_s: float, interrupted: bool, now: float
+        self, position_s: float | None, interrupted: bool, now: float
     ) -> list[Finished]:
-        """The avatar says that it has finished; what is over with that."""
-        over = self._cut_off(now, position_s)
-        if over and interrupted:
-            return over
-        head = self._given[0] if self._given else None
-        if head is None or head.closed_at is None:
-            return over
-        if over and now < head.given_at + head.audio_s * _PLAYED:
-            return over  # it finished what was cut, and not what came after
+        """The avatar says that it has finished; what is over with that.
+
+        Args:
+            position_s: What it says of the position; None for nonsense.
+            interrupted: Whether it says that it was cut.
+            now: The time.
+        """
+        head = self._wanted
+        is_heads = head and head.may_end(position_s, interrupted, now)
+        cut = self._given and self._given[0] is not head
+        if cut and (interrupted or not is_heads):
+            return self._cut_off(position_s, interrupted, now)
+        if head is None:
+            return []
+        if not is_heads:
+            head.doubted = True
+            return []
+        over = self.assume_cut(now, now)
         self._given.popleft()
         self._finished_at = now
-        return [*over, Finished(head.utterance, position_s, interrupted)]
+        heard_s = head.heard_s(position_s, head.audio_s)
+        interrupted = interrupted or head.torn
+        return [*over, Finished(head.utterance, heard_s, interrupted)]
 
     def assume_cut(self, at: float, now: float) -> list[Finished]:
         """The avatar has said nothing of what was cut at a time, or before."""
         over: list[Finished] = []
-        while self._given and (self._given[0].cut_at or now) <= at:
-            given = self._given.popleft()
-            position_s = min(given.audio_s, now - given.given_at)
-            over.append(
-                Finished(given.utterance, position_s, True, assumed=True)
-            )
+        while self._given:
+            cut_at = self._given[0].cut_at
+            if cut_at is None or cut_at > at:
+                break
+            over.append(_assumed(self._given.popleft(), cut_at))
+        return over
+
+    def assume_end(self, now: float) -> list[Finished]:
+        """What must be over, where an end was told that was another one's."""
+        head = self._wanted
+        if head is None or head.closed_at is None or not head.doubted:
+            return []
+        if now <= self._by(head, head.closed_at) + _LAG_S:
+            return []
+        self._given.remove(head)
+        self._finished_at = now
+        return [Finished(head.utterance, head.audio_s, head.torn, assumed=True)]
+
+    def left(self, now: float) -> list[Finished]:
+        """The avatar is gone, and what it was given with it."""
+        over = [_assumed(given, given.cut_at or now) for given in self._given]
+        self._given.clear()
         return over
 
     def overdue(self, now: float) -> Utterance | None:
@@ -118,22 +196,48 @@ class Playback:
         head = self._given[0] if self._given else None
         if head is None or head.closed_at is None or head.cut_at is not None:
             return None
-        begun_at = max(head.given_at, self._finished_at)
-        by = max(begun_at + head.audio_s, head.closed_at) + _MARGIN_S
+        by = self._by(head, head.closed_at) + _MARGIN_S
         return head.utterance if now > by else None
 
-    def _cut_off(self, now: float, position_s: float) -> list[Finished]:
+    @property
+    def _wanted(self) -> Given | None:
+        """The first that is not cut."""
+        for given in self._given:
+            if given.cut_at is None:
+                return given
+        return None
+
+    def _by(self, head: Given, closed_at: float) -> float:
+        """When it should be over."""
+        begun_at = max(head.given_at, self._finished_at)
+        return max(begun_at + head.audio_s, head.over_at, closed_at)
+
+    def _cut_off(
+        self, position_s: float | None, interrupted: bool, now: float
+    ) -> list[Finished]:
         """What was cut, all of it; the position is the first one's."""
         over: list[Finished] = []
         while self._given and (cut_at := self._given[0].cut_at) is not None:
             given = self._given.popleft()
+            # It may have come to its end while the flush was on its way.
+            ended = not (over or interrupted or given.closed_at is None)
+            heard_s = given.heard_s(
+                0.0 if over else position_s,
+                given.audio_s if ended else cut_at - given.given_at,
+            )
             interrupt_ms = round((now - cut_at) * 1000, 1)
             over.append(
                 Finished(
                     given.utterance,
-                    0.0 if over else position_s,
-                    True,
+                    heard_s,
+                    given.torn or not ended,
                     interrupt_ms,
                 )
             )
         return over
+
+
+def _assumed(given: Given, at: float) -> Finished:
+    """It was over at that time, and the avatar did not say so."""
+    heard_s = given.heard_s(None, at - given.given_at)
+    return Finished(given.utterance, heard_s, True, assumed=True)

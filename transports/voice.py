@@ -12,17 +12,24 @@ out in order. Time is ``time.monotonic``, in seconds.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..errors import TavusAudioError
 from ..waiting import changed_or_due
+from .utterances import Cut, End, Pcm, Speech, Utterance, UtteranceIds
+
+__all__ = ["Cut", "End", "Pcm", "Speech", "Utterance", "Voice"]
 
 # How much is held while nobody takes it.
 _HELD_S = 60.0
+# And while somebody does, who may take it no faster than it is spoken.
+_MOST_S = 600.0
+# Who has taken nothing for so long, and does not wait for more, takes nothing.
+_STALLED_S = 10.0
 # Taken at once, so that a burst costs few writes and a cut waits for none.
 _TAKEN_S = 0.25
 # Less than that waits a moment for what follows: a write costs more than so
@@ -34,66 +41,6 @@ _SILENCE_S = 1.0
 # What comes so long after the last late frame of an utterance that was cut is
 # the next one, where nothing else tells them apart.
 _LATE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Pcm:
-    """16-bit PCM, channels interleaved or (``planar``) one after the other."""
-
-    data: bytes
-    rate_hz: int
-    channels: int = 1
-    planar: bool = False
-
-    @property
-    def duration_s(self) -> float:
-        return len(self.data) / (2 * self.rate_hz * self.channels)
-
-
-@dataclass(eq=False)
-class Utterance:
-    """What is spoken in one go.
-
-    Attributes:
-        utterance_id: The ``request_id`` of its ``tts_audio_start``, or else
-            a number.
-        turn: What its frames say of their turn; "" when nothing.
-        first_at: When its first frame came.
-        request_id: As ``tts_audio_start`` said; None without one.
-        begun: Whether some of it has been taken.
-    """
-
-    utterance_id: str
-    turn: str
-    first_at: float
-    request_id: str | None
-    begun: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """Some of an utterance's audio."""
-
-    utterance: Utterance
-    pcm: Pcm
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Nothing more comes of an utterance."""
-
-    utterance: Utterance
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Stop speaking: whatever was taken before this is not wanted any more.
-
-    Attributes:
-        at: When that was said.
-    """
-
-    at: float
 
 
 @dataclass
@@ -111,24 +58,35 @@ class Voice:
     Args:
         log: Where losses are reported.
         clock: The time, in seconds.
+
+    Attributes:
+        on_loss: Called with how much was lost, when that is known.
     """
 
     def __init__(
         self, log: logging.Logger, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self.on_loss: Callable[[TavusAudioError], None] | None = None
         self._log = log
         self._clock = clock
         self._news = asyncio.Event()
-        self._numbers = itertools.count(1)
+        self._ids = UtteranceIds()
         self._wanted = False
         self._items: deque[Speech | End] = deque()
         self._held_s = 0.0
-        self._losing = False
         self._request: str | None = None
         self._current: Utterance | None = None
         self._last_at = 0.0
+        # Bytes that are no whole sample yet, and the format they are in.
+        self._rest = b""
+        self._format = (0, 0)
         self._cut: Cut | None = None
         self._late: _Late | None = None
+        self._dropped: list[Utterance] = []
+        # How much was lost, by why; told when it is known how much it is.
+        self._lost_s: dict[str, float] = {}
+        self._awaited = False
+        self._taken_at = float("-inf")
 
     def open(self) -> None:
         """Somebody will take it, sooner or later."""
@@ -140,6 +98,8 @@ class Voice:
         self._drop()
         self._cut = None
         self._late = None
+        self._tell_losses()
+        self._lost_s.clear()
 
     # What the graph says.
 
@@ -156,7 +116,7 @@ class Voice:
         """A ``pcm_frame``.
 
         Args:
-            pcm: Its audio.
+            pcm: Its audio; what is no whole sample goes before the next.
             turn: What tells its turn from others; "" when it does not say.
         """
         now = self._clock()
@@ -166,16 +126,20 @@ class Voice:
         if current and turn and current.turn and turn != current.turn:
             self._end_current()
             self._request = None
-            current = None
-        if current is None:
-            name = self._request or f"utterance-{next(self._numbers)}"
-            current = Utterance(name, turn, now, self._request)
-            self._current = current
+        elif current and now >= self._last_at + _SILENCE_S:
+            self._fall_silent()
+        if self._current is None:
+            name = self._ids.next(self._request)
+            self._current = Utterance(name, turn, now, self._request)
         self._last_at = now
-        self._items.append(Speech(current, pcm))
+        pcm = self._whole(pcm)
+        if not pcm.data:
+            return
+        self._items.append(Speech(self._current, pcm))
         self._held_s += pcm.duration_s
-        if self._held_s > _HELD_S:
-            self._lose()
+        most_s = _MOST_S if self._is_taken(now) else _HELD_S
+        if self._held_s > most_s:
+            self._lose_oldest(most_s)
         self._news.set()
 
     def end(self, request_id: str) -> None:
@@ -203,35 +167,108 @@ class Voice:
 
     # Who speaks it.
 
-    async def next(self) -> Speech | End | Cut:
-        """Waits for what is to be done next."""
+    async def next(
+        self, may_begin: Callable[[], bool] = lambda: True
+    ) -> Speech | End | Cut:
+        """Waits for what is to be done next.
+
+        Args:
+            may_begin: Whether another utterance may begin; ``wake`` when
+                that changes.
+        """
         while True:
             if self._is_little():
                 due = [self._last_at + _LEAST_S]
             else:
-                item = self.take()
+                item = self.take(may_begin())
                 if item is not None:
                     return item
-                due = [self._last_at + _SILENCE_S] if self._current else []
+                ends = self._current is not None and not self._items
+                due = [self._last_at + _SILENCE_S] if ends else []
             self._news.clear()
-            await changed_or_due(self._news, due)
+            self._awaited = True
+            try:
+                await changed_or_due(self._news, due)
+            finally:
+                self._awaited = False
 
-    def take(self) -> Speech | End | Cut | None:
+    def wake(self) -> None:
+        """Another utterance may begin."""
+        self._news.set()
+
+    def take(self, may_begin: bool = True) -> Speech | End | Cut | None:
         """What is to be done next, if there is anything."""
+        now = self._clock()
         if self._cut is not None:
             cut, self._cut = self._cut, None
+            self._taken_at = now
+            self._tell_losses()
             return cut
-        if self._items:
-            item = self._items.popleft()
-            return self._joined(item) if isinstance(item, Speech) else item
-        current = self._current
-        if current and self._clock() >= self._last_at + _SILENCE_S:
-            # Its request may go on; that is then another utterance.
+        silent = self._current and now >= self._last_at + _SILENCE_S
+        if silent and not self._items:
+            self._fall_silent()
+        if not self._items:
+            return None
+        item = self._items[0]
+        if not (item.utterance.begun or may_begin):
+            return None
+        self._items.popleft()
+        self._taken_at = now
+        if isinstance(item, End):
+            self._tell_losses()
+            return item
+        return self._joined(item)
+
+    def renew(self, utterance: Utterance) -> None:
+        """It broke off: what still comes of it is another utterance."""
+        if self._current is utterance:
             self._current = None
-            return End(current)
-        return None
+        mine = [one for one in self._items if one.utterance is utterance]
+        if not any(isinstance(one, Speech) for one in mine):
+            for one in mine:
+                self._items.remove(one)
+            return
+        name = self._ids.next(utterance.request_id)
+        other = Utterance(
+            name, utterance.turn, self._clock(), utterance.request_id
+        )
+        self._items = deque(
+            _of(one, other) if one.utterance is utterance else one
+            for one in self._items
+        )
+        if not any(isinstance(one, End) for one in mine):
+            self._current = other
+
+    def dropped(self) -> list[Utterance]:
+        """Those of which nothing was taken, nor will be; each once."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def lose(self, duration_s: float, why: str) -> None:
+        """Some of what was taken does not reach the avatar.
+
+        Args:
+            duration_s: How much.
+            why: Why, in words that follow "of audio were lost: ".
+        """
+        if why not in self._lost_s:
+            self._log.warning("audio is being lost: %s", why)
+        self._lost_s[why] = self._lost_s.get(why, 0.0) + duration_s
 
     # How.
+
+    def _whole(self, pcm: Pcm) -> Pcm:
+        """The whole samples that there are now."""
+        if self._format != (pcm.rate_hz, pcm.channels):
+            self._format = (pcm.rate_hz, pcm.channels)
+            self._rest = b""
+        odd = len(pcm.data) % (2 * pcm.channels)
+        if not (self._rest or odd):
+            return pcm
+        data = self._rest + pcm.data
+        whole = len(data) - len(data) % (2 * pcm.channels)
+        self._rest = data[whole:]
+        return Pcm(data[:whole], pcm.rate_hz, pcm.channels, pcm.planar)
 
     def _is_little(self) -> bool:
         """Whether all there is, is too little, and more is to come."""
@@ -265,24 +302,36 @@ class Voice:
             parts.append(item.pcm.data)
             taken_s += item.pcm.duration_s
         self._held_s = max(0.0, self._held_s - taken_s)
-        self._losing = False
         if len(parts) == 1:
             return first
         joined = Pcm(b"".join(parts), pcm.rate_hz, pcm.channels)
         return Speech(first.utterance, joined)
 
     def _drop(self) -> None:
+        waiting = [item.utterance for item in self._items]
+        if self._current is not None:
+            waiting.append(self._current)
+        self._dropped += [
+            one for one in dict.fromkeys(waiting) if not one.begun
+        ]
         self._items.clear()
         self._held_s = 0.0
-        self._losing = False
+        self._rest = b""
         self._current = None
         self._request = None
 
     def _end_current(self) -> None:
+        self._rest = b""
         if self._current is not None:
             self._items.append(End(self._current))
             self._current = None
             self._news.set()
+
+    def _fall_silent(self) -> None:
+        """The utterance is over; its request may go on, as another one."""
+        rest = self._rest if self._request is not None else b""
+        self._end_current()
+        self._rest = rest
 
     def _is_late(self, turn: str, now: float) -> bool:
         """Whether a frame belongs to what was cut."""
@@ -298,17 +347,38 @@ class Voice:
         late.last_at = now
         return True
 
-    def _lose(self) -> None:
-        if not self._losing:
-            self._losing = True
-            self._log.warning(
-                "nobody takes the voice: of more than %g s the oldest is lost",
-                _HELD_S,
-            )
-        while self._held_s > _HELD_S and len(self._items) > 1:
+    def _is_taken(self, now: float) -> bool:
+        return self._awaited or now - self._taken_at < _STALLED_S
+
+    def _lose_oldest(self, most_s: float) -> None:
+        ends: list[Speech | End] = []
+        lost_s = 0.0
+        while self._held_s - lost_s > most_s and len(self._items) > 1:
             item = self._items.popleft()
             if isinstance(item, Speech):
-                self._held_s -= item.pcm.duration_s
+                lost_s += item.pcm.duration_s
+            else:
+                ends.append(item)  # whoever has begun it needs its end
+        self._items.extendleft(reversed(ends))
+        self._held_s -= lost_s
+        self.lose(
+            lost_s, f"of more than {most_s:g} s that wait the oldest is lost"
+        )
+
+    def _tell_losses(self) -> None:
+        if self.on_loss is None:
+            return  # until there is somebody to tell
+        losses, self._lost_s = self._lost_s, {}
+        for why, lost_s in losses.items():
+            self.on_loss(
+                TavusAudioError(f"{lost_s:.3f} s of audio were lost: {why}")
+            )
+
+
+def _of(item: Speech | End, utterance: Utterance) -> Speech | End:
+    if isinstance(item, End):
+        return End(utterance)
+    return Speech(utterance, item.pcm)
 
 
 def _may_be(request_id: str, known: str | None) -> bool:

@@ -5,7 +5,10 @@
 #
 """An avatar as Tavus sends it into a LiveKit room, which can misbehave.
 
-Written from the protocol (tavus-api.md, 3.2), not from our side of it: the
+Written from the protocol (tavus-api.md, 3.2) and from what livekit-agents'
+own runner does, not from our side of it: like the runner it notes that it is
+given audio, and tells an end only while it has such a note. So of what it is
+given while it speaks, it tells no end (``AvatarRunner._audio_playing``). The
 simulator's avatar is made of livekit-agents' classes, and obeys.
 """
 
@@ -101,6 +104,7 @@ class Avatar:
         self._playing: asyncio.Task[None] | None = None
         self._queue: asyncio.Queue[Line] = asyncio.Queue()
         self._audio: rtc.AudioSource | None = None
+        self._has_audio = False
 
     def come(self) -> None:
         """Enters the room, soon; shows itself unless told otherwise."""
@@ -198,6 +202,7 @@ class Avatar:
             async for data in reader:
                 if not line.cleared:
                     line.audio += data
+                    self._has_audio = True
                 self._news.set()
             line.complete = True
             self._news.set()
@@ -223,7 +228,8 @@ class Avatar:
         except asyncio.CancelledError:
             if not line.cleared:
                 raise
-        if self.finishes:
+        tells, self._has_audio = self._has_audio, False
+        if self.finishes and tells:
             payload = {
                 "playback_position": round(line.position_s, 3),
                 "interrupted": line.cleared,

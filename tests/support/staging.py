@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 from support.avatar import Avatar
-from support.direct import DirectClient
+from support.direct import KEY, DirectClient
 from support.keeping import config_of
 from support.livekit import LiveKitServer
 from support.livekit_peer import WAIT_S
 from support.sounds import Pcm as Samples
-from tavus_sim import Simulator
+from tavus_sim import Simulator, ThreadedSim
 from ten_packages.extension.tavus_python.events import (
     Ended,
     Event,
@@ -31,7 +31,10 @@ from ten_packages.extension.tavus_python.events import (
 )
 from ten_packages.extension.tavus_python.journal import Journal
 from ten_packages.extension.tavus_python.keeper import ConversationKeeper
-from ten_packages.extension.tavus_python.tavus_client import Conversation
+from ten_packages.extension.tavus_python.tavus_client import (
+    Conversation,
+    TavusClient,
+)
 from ten_packages.extension.tavus_python.transports import (
     Media,
     Picture,
@@ -100,6 +103,7 @@ class Staged:
         server: Whose room.
         journal_dir: Where the journal is.
         casting: Makes the avatars.
+        worker: A simulator that sends livekit-agents' own avatars, instead.
         properties: Beside those of the server.
     """
 
@@ -108,11 +112,13 @@ class Staged:
         server: LiveKitServer,
         journal_dir: Path,
         casting: Casting = usual,
+        worker: ThreadedSim | None = None,
         **properties: Any,
     ) -> None:
         self.room = f"room-{secrets.token_hex(4)}"
-        self.simulator = Simulator()
+        self.simulator = worker.simulator if worker else Simulator()
         self.client = _Tavus(self.simulator, casting)
+        client = TavusClient(KEY, worker.base_url) if worker else self.client
         self.config = config_of(
             journal_dir,
             **{
@@ -121,6 +127,7 @@ class Staged:
                 "livekit_api_key": server.api_key,
                 "livekit_api_secret": server.api_secret,
                 "livekit_room": self.room,
+                **({"base_url": worker.base_url} if worker else {}),
                 "leave_grace_ms": 0,
                 **properties,
             },
@@ -135,7 +142,7 @@ class Staged:
         self._news = asyncio.Event()
         self.keeper = ConversationKeeper(
             self.config,
-            self.client,
+            client,
             Journal(self.config.journal_path(), log),
             self._hear,
             log,
