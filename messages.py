@@ -109,8 +109,9 @@ def spoken(content: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
     """What somebody else says with a ``tavus_event``.
 
     Args:
-        content: Its ``conversation_id``, ``event`` (as JSON text) and
-            ``source``; whoever is not the webhook is taken for a page.
+        content: Its ``conversation_id``, ``event`` (an object, or one as
+            JSON text) and ``source``; whoever is not the webhook is taken for a
+            page.
 
     Returns:
         Id, event and source.
@@ -118,9 +119,9 @@ def spoken(content: Mapping[str, Any]) -> tuple[str, dict[str, Any], str]:
     Raises:
         ValueError: There is no event in it; the text is without its content.
     """
-    text = content.get("event")
+    event = content.get("event")
     try:
-        event = read_json(text) if isinstance(text, str) else None
+        event = read_json(event) if isinstance(event, str) else event
     except ValueError:
         event = None
     if not isinstance(event, dict) or not text_of(event, "event_type"):

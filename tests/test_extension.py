@@ -464,6 +464,25 @@ def test_who_is_not_the_webhook_counts_as_a_page(
     play(script, properties(sim, tmp_path, status_poll_s=0))
 
 
+def test_an_event_may_be_an_object_or_its_text(
+    sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        _, made = await scene.command("start_conversation")
+        said = {"event_type": "application.new", "properties": {"a": [1]}}
+        for event in (said, json.dumps({**said, "timestamp": 5})):
+            content = {"conversation_id": made["conversation_id"]}
+            await scene.say(
+                "tavus_event", json.dumps({**content, "event": event})
+            )
+        await scene.message("tavus_event", 2)
+        told = [json.loads(m["event"]) for m in scene.messages("tavus_event")]
+        assert said in told
+        assert {**said, "timestamp": 5} in told
+
+    play(script, properties(sim, tmp_path, status_poll_s=0))
+
+
 def test_an_event_that_is_none_is_dropped(
     sim: ThreadedSim, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -411,7 +411,7 @@ async def test_what_is_not_there_is_said_in_the_same_envelope() -> None:
         assert reply["msg"] == "GET /nothing: see /docs for what there is"
         status, reply = await browser.ask("PUT", "/health")
         assert (status, reply["code"]) == (405, "1003")
-        assert reply["msg"] == "PUT /health: another method is needed"
+        assert reply["msg"] == "PUT /health: it takes GET"
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,9 @@ def _answer_failures(
         method, path = request.method, request.url.path
         if error.status_code != 405:
             return answer(no_route(method, path))
-        refusal = Refusal(
-            "method", f"{method} {path}: another method is needed"
-        )
-        refusal.headers["allow"] = ", ".join(_methods(app, request))
+        allowed = ", ".join(_methods(app, request))
+        refusal = Refusal("method", f"{method} {path}: it takes {allowed}")
+        refusal.headers["allow"] = allowed
         return answer(refusal)
 
     async def client_left(_: Request, __: Any) -> Response:
