@@ -125,6 +125,32 @@ async def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
 
 
 @needs_setup
+@pytest.mark.timeout(120)
+async def test_a_proxy_of_the_environment_does_not_matter_to_the_example(
+    tmp_path: Path,
+) -> None:
+    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""}
+    async with (
+        LiveKitExample(tmp_path, **nowhere) as example,
+        Browser(await example.ready()) as browser,
+    ):
+        room = rtc.Room()
+        face = asyncio.Event()
+
+        @room.on("track_subscribed")
+        def _(track: rtc.Track, *_: object) -> None:
+            if track.kind == rtc.TrackKind.KIND_VIDEO:
+                face.set()
+
+        made = await start(browser, user_id="u1")
+        await asyncio.wait_for(
+            room.connect(made["livekit_url"], made["user_token"]), WAIT_S
+        )
+        await asyncio.wait_for(face.wait(), 60)
+        await asyncio.wait_for(room.disconnect(), WAIT_S)
+
+
+@needs_setup
 async def test_half_a_livekit_account_is_refused(tmp_path: Path) -> None:
     async with LiveKitExample(
         tmp_path, LIVEKIT_URL="wss://lk.example.com"

@@ -254,6 +254,7 @@ def test_a_stream_id_is_a_number_and_always_the_same() -> None:
         ("IO error: Connection refused (os error 111)", "network", True),
         ("failed to lookup address information", "network", True),
         ("transport timed out", "timeout", True),
+        ("Proxy connection failed: HTTP/1.1 403 Forbidden", "network", True),
         ("something new", "network", True),
     ],
 )

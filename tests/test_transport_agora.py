@@ -28,6 +28,7 @@ from support.agora import (
     properties_of,
 )
 from support.direct import KEY
+from support.proxy import RecordingProxy
 from support.sounds import frequency_hz, tone
 from ten_packages.extension.tavus_python.config import ConfigError, TavusConfig
 from ten_packages.extension.tavus_python.events import (
@@ -442,6 +443,34 @@ async def test_a_session_without_an_address_is_ended(tmp_path: Path) -> None:
         assert not run.simulator.active
         failed = run.of(Failed)[-1]
         assert "no websocket_address" in str(failed.error)
+
+
+async def test_a_session_behind_a_proxy_that_refuses_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = b"HTTP/1.1 407 Authenticate\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        RecordingProxy(0, answers=[refusal] * 9) as proxy,
+        AgoraRun(tmp_path) as run,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url())
+        monkeypatch.setenv("NO_PROXY", "")
+        start = run.client.start_session
+
+        async def far_away(body: dict[str, Any]) -> Session:
+            made = await start(body)
+            return replace(made, websocket_address="wss://tavus.example/ws")
+
+        run.client.start_session = far_away
+        await run.joined()
+        assert (await run.ended()).reason == "session_over"
+        assert not run.simulator.active
+        error = run.of(Failed)[-1].error
+        assert (error.kind, error.status) == ("network", 407)
+        assert "HTTPS_PROXY" in error.hint
+        # Another session would cost as much, and fare no better.
+        assert run.simulator.ledger()["created"] == 1
+        assert len(proxy.heads) == 1
 
 
 def test_a_socket_of_uvloop_is_closed_too() -> None:

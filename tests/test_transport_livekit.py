@@ -16,6 +16,7 @@ from livekit import rtc
 from support.avatar import Avatar
 from support.livekit import LiveKitServer
 from support.livekit_peer import Peer
+from support.proxy import RecordingProxy
 from support.sounds import frequency_hz, loud_s, tone
 from support.staging import Staged
 from ten_packages.extension.tavus_python.config import StartOptions
@@ -363,3 +364,23 @@ async def test_a_token_that_the_server_refuses_is_in_no_log(
     told = f"{caught.value}{staged.logged}{staged.events}"
     for text in (logged, told):
         assert "eyJ" not in text and secret not in text
+
+
+async def test_a_proxy_that_the_sdk_cannot_pass_is_told_and_sees_no_token(
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        RecordingProxy(0, answers=[refusal] * 30) as proxy,
+        Staged(
+            livekit_server, tmp_path, livekit_url="wss://livekit.example"
+        ) as staged,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url())
+        with pytest.raises(TavusError) as caught:
+            await staged.keeper.start(StartOptions())
+        assert proxy.heads and b"eyJ" not in proxy.seen
+    assert caught.value.kind == "network"
+    assert "HTTPS_PROXY" in caught.value.hint

@@ -86,6 +86,13 @@ def refusal(config: TavusConfig, text: str) -> TavusError:
         config.livekit_api_secret.get_secret_value(),
     )
     said = f"cannot enter the LiveKit room: {' '.join(clean.split())}"
+    if "proxy" in text.lower():
+        return TavusNetworkError(
+            said,
+            sent=False,
+            hint="check HTTPS_PROXY and HTTP_PROXY, which LiveKit's SDK uses "
+            "without regard to NO_PROXY",
+        )
     if "401" in text or "403" in text or "unauthorized" in text.lower():
         return TavusAuthError(
             said, hint="check livekit_api_key and livekit_api_secret"

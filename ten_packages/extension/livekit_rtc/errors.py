@@ -20,6 +20,12 @@ _SPACES = re.compile(r"\s+")
 # What the SDK or the server says, what it means, and whether to try again.
 _KNOWN = (
     (
+        "Proxy",
+        "network",
+        "a proxy does not let LiveKit's SDK through; check HTTPS_PROXY and "
+        "HTTP_PROXY, which it uses without regard to NO_PROXY",
+    ),
+    (
         "token is expired",
         "auth",
         "the token has expired, or a clock is wrong; give a new token (command "
