@@ -8,6 +8,7 @@
 import asyncio
 import json
 import shutil
+import socket
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,7 @@ LIVEKIT = {
     [
         ({"LIVEKIT_URL": "wss://lk.example.com"}, "LIVEKIT_API_SECRET are"),
         ({"LIVEKIT_PORT": "seven"}, "LIVEKIT_PORT: 'seven' is no port"),
+        ({"LIVEKIT_PORT": "65535"}, "port 65536, for media over UDP, cannot"),
         ({**LIVEKIT, "LIVEKIT_URL": "lk"}, "livekit_url: "),
         ({**LIVEKIT, "TAVUS_HTTP_TOKEN": "short"}, "auth_token: cannot be"),
         (
@@ -166,6 +168,16 @@ async def test_a_room_example_that_cannot_run_ends_at_once(
     tmp_path: Path, env: dict[str, str], reason: str
 ) -> None:
     assert reason in await last_words(LiveKitExample(tmp_path, **env))
+
+
+async def test_a_port_for_media_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as media:
+        media.bind(("127.0.0.1", 0))
+        port = media.getsockname()[1]
+        said = await last_words(
+            LiveKitExample(tmp_path, LIVEKIT_PORT=str(port - 1))
+        )
+    assert f"port {port}, for media over UDP, cannot be used; choose" in said
 
 
 async def test_without_a_livekit_server_it_says_what_is_needed(
