@@ -6,8 +6,10 @@
 """examples/tavus-livekit as a process: its rooms end with it, whatever ends."""
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -19,7 +21,7 @@ from livekit import rtc
 from support.example import account, needs_setup
 from support.http_node import WAIT_S, Browser
 from support.livekit import LiveKitServer
-from support.livekit_page import LiveKitExample
+from support.livekit_page import EXAMPLE, LiveKitExample
 from support.room_graphs import START, start
 from support.watched import WatchedSimulator
 from tavus_sim import ThreadedSim
@@ -173,7 +175,11 @@ async def test_an_addon_that_is_not_installed_is_named_and_leaves_nothing(
         "property": {"room": ""},
     }
     file.write_text(json.dumps({"nodes": [node], "connections": []}))
-    with ThreadedSim() as sim:
+    # Installed as long as bin/start looks, which would not start without.
+    addon = EXAMPLE / "tenapp" / "ten_packages" / "extension" / node["addon"]
+    addon.mkdir()
+    with contextlib.ExitStack() as installed, ThreadedSim() as sim:
+        installed.callback(shutil.rmtree, addon, ignore_errors=True)
         async with (
             LiveKitExample(
                 tmp_path,
@@ -184,6 +190,7 @@ async def test_an_addon_that_is_not_installed_is_named_and_leaves_nothing(
             ) as example,
             Browser(await example.ready()) as browser,
         ):
+            addon.rmdir()
             for _ in range(2):  # the place is free again
                 status, reply = await browser.ask("POST", START)
                 assert (status, reply["data"]["kind"]) == (503, "graph")
