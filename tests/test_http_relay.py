@@ -73,7 +73,7 @@ async def test_what_a_page_hears_reaches_the_graph_once() -> None:
         {**SAID, "event_type": None},
         {**SAID, "event_type": "with blanks"},
         {**SAID, "conversation_id": "c2"},
-        {**SAID, "properties": "x"},
+        {**SAID, "conversation_id": 7},
     ],
 )
 async def test_what_is_no_event_of_this_conversation_is_refused(

@@ -106,6 +106,8 @@ def test_what_tavus_invents_one_day_is_taken() -> None:
         {"timestamp": None},
         {"seq": "7"},
         {"properties": {"n": None}},
+        {"properties": []},
+        {"properties": "x"},
     ],
 )
 def test_odd_webhooks_are_taken_as_they_are(odd: dict[str, Any]) -> None:
@@ -217,8 +219,6 @@ def test_of_other_conversations_nothing_is_taken_nor_remembered() -> None:
         ({"event_type": "a\n"}, "event_type: String should match"),
         ({"event_type": "a b"}, "event_type: String should match"),
         ({"event_type": None}, "event_type: Input should be"),
-        ({"properties": []}, "properties: Input should be"),
-        ({"properties": "x"}, "properties: Input should be"),
     ],
 )
 def test_a_wrong_envelope_is_refused(

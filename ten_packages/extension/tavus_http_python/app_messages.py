@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -36,7 +36,6 @@ class Envelope(BaseModel):
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
     event_type: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
-    properties: dict[str, Any] | None = None
 
 
 class Asked(BaseModel):

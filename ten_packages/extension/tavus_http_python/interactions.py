@@ -65,7 +65,7 @@ def parse_from_page(body: bytes, conversation_id: str) -> dict[str, Any]:
     return {
         **message,
         "conversation_id": conversation_id,
-        "properties": heard.properties or {},
+        "properties": message.get("properties") or {},
     }
 
 

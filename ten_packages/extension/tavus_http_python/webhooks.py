@@ -84,7 +84,7 @@ class Webhooks:
             raise UnknownConversationError("no such conversation runs here")
         # The address holds the secret, and the graph has no use for it.
         message.pop("webhook_url", None)
-        event = {**message, "properties": envelope.properties or {}}
+        event = {**message, "properties": message.get("properties") or {}}
         if not self._seen.is_new(event):
             return None
         return WebhookEvent(
