@@ -38,7 +38,7 @@ from tavus_sim import SimServer, Simulator
 WORKER = checkout.ROOT / "bench" / "leaks_worker.py"
 # Opens the same account.
 KEY_AFTER = "bench-key-9876543210"
-# Counted again so long after the next worker's process was started, ...
+# Counted again so long after the next worker has begun, ...
 SWEPT_S = 5.0
 # ... and when its journal is empty: a request that was never answered is
 # looked for by its name for 60 s.
@@ -293,6 +293,8 @@ async def _worker(
         stdout=PIPE,
     )
     try:
+        assert process.stdout
+        await process.stdout.readline()  # it begins
         yield process
     finally:
         if process.returncode is None:

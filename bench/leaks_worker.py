@@ -5,8 +5,9 @@
 #
 """One worker of bench/leaks.py: a process in which users come and go.
 
-Started by leaks.py with its ``Work`` as JSON in the only argument. It stops
-when all users are gone or on SIGTERM, and prints how many were served.
+Started by leaks.py with its ``Work`` as JSON in the only argument. It prints
+a line when it begins, stops when all users are gone or on SIGTERM, and prints
+how many were served.
 """
 
 import asyncio
@@ -146,6 +147,7 @@ async def ours(work: Work, stop: asyncio.Event) -> int:
             with contextlib.suppress(TavusError, asyncio.CancelledError):
                 await asking
 
+    print("up", flush=True)
     keeper.open()
     visits = await _come_and_go(work, visit, stop)
     await keeper.close()
@@ -186,6 +188,7 @@ class Plain:
                 finally:
                     await self._post(http, f"{self._url}/{conversation_id}/end")
 
+            print("up", flush=True)
             visits = await _come_and_go(self._work, visit, stop)
             await _cancel(visits)
         return len(served)
