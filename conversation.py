@@ -162,9 +162,8 @@ class ConversationDriver:
     @property
     def idle(self) -> bool:
         """Whether nothing is known here that would be missed."""
-        return (
-            self._task is None or self._task.done()
-        ) and not self._presence.anybody
+        busy = self._task is not None and not self._task.done()
+        return not (busy or self._unresolved or self._presence.anybody)
 
     # What is actual.
 
@@ -444,6 +443,7 @@ class ConversationDriver:
         def resolved(done: asyncio.Task[bool]) -> None:
             self._unresolved.discard(done)
             self._changed.set()
+            self._on_idle(self)
 
         self._unresolved.add(task)
         task.add_done_callback(resolved)
@@ -462,7 +462,11 @@ class ConversationDriver:
             # unanswered.
             self._parts.log.exception("conversation driver failed")
             if self._running is not None:
-                self._parts.reaper.end(self._running.entry, self._running.since)
+                self._wait_for(
+                    self._parts.reaper.end(
+                        self._running.entry, self._running.since
+                    )
+                )
                 self._forget(self._running)
             self._unwant("internal")
             self.abandon(TavusError(f"internal error: {error!r}"))

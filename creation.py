@@ -112,7 +112,7 @@ class Creator:
         except Exception:
             # A mistake of ours must not leave running what it has made.
             for entry in asked[-1:]:
-                self._reaper.end(entry)
+                unresolved(self._reaper.end(entry))
             raise
 
     async def _create(

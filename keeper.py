@@ -272,7 +272,8 @@ class ConversationKeeper:
         return driver
 
     def _journal_fails(self, error: TavusError) -> None:
-        self._parts.relay.tell(Failed(error, "", ""))
+        if not self._stopping:  # nobody listens any more
+            self._parts.relay.tell(Failed(error, "", ""))
 
     async def _warm_up(self) -> None:
         """Pays for DNS, TLS and the persona before the first user comes."""

@@ -415,3 +415,22 @@ async def test_a_kernel_that_refuses_to_write_is_asked_again(
         process.kill()
         process.communicate()
     assert await left_in(tmp_path) == {("ten-1", ""), ("ten-2", "")}
+
+
+@pytest.mark.parametrize("trouble", BROKEN)
+def test_a_disk_that_fails_at_the_stop_is_told_to_nobody_who_is_gone(
+    tmp_path: Path, disk: Disk, trouble: str
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator())
+        kept.keeper.open()
+        await kept.keeper.start(StartOptions())
+        await asyncio.sleep(1)
+        disk.trouble = trouble
+        await kept.keeper.close()
+        told = len(kept.events)
+        await asyncio.sleep(1)
+        assert len(kept.events) == told
+        assert kept.simulator.active == []
+
+    run(main())

@@ -879,6 +879,28 @@ def test_a_mistake_of_ours_still_ends_the_call(
     run(main())
 
 
+def test_a_mistake_of_ours_makes_no_second_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator, status_poll_s=10)
+        await kept.keeper.start(StartOptions())
+        simulator.add_fault("end", "error_before")
+        with monkeypatch.context() as broken:
+            broken.setattr(kept.client, "get_conversation", _broken)
+            await asyncio.sleep(15)
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(60)
+        assert simulator.ledger()["created"] == 1
+        simulator.clear_faults()
+        await kept.heard(Created, 2)
+        assert len(simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
 def _shutdown(number: int = 0) -> dict[str, Any]:
     return {"event_type": "system.shutdown", "timestamp": float(number)}
 
