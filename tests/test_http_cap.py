@@ -171,7 +171,7 @@ async def test_one_client_may_start_so_many() -> None:
             return status
 
         # A body that cannot be used is no start.
-        assert await create("1.1.1.1", greeting="x") == 422
+        assert await create("1.1.1.1", greting="x") == 422
         said = [await create("1.1.1.1") for _ in range(3)]
         assert said == [200, 200, 429]
         assert await create("2001:db8::1") == 200
