@@ -5,6 +5,7 @@
 #
 """Puts this checkout on the import path; to be imported before its packages."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,11 @@ _APP = ROOT / ".ten" / "app"
 
 if not (_APP / "ten_packages" / "extension" / "tavus_python").exists():
     sys.exit("bench: this checkout is not set up; run bin/setup")
+
+# All is on this machine. Python's urllib and LiveKit's SDK would look for it
+# behind the proxy all the same.
+for _name in ("HTTP_PROXY", "http_proxy"):
+    os.environ.pop(_name, None)
 
 # As in tests/conftest.py: the app first, so that the package has the name
 # the runtime gives it; the devkit last, so that a native runtime wins.

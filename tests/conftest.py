@@ -50,6 +50,11 @@ sys.path.append(str(ROOT / "devkit"))
 import ten_runtime  # noqa: E402
 from ten_runtime import App, TenEnv  # noqa: E402
 
+# What a test reaches is on this machine, and no proxy leads there.
+for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
+
 STANDIN = bool(getattr(ten_runtime, "IS_STANDIN", False))
 
 
