@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .redaction import Secret
 from .tavus_models import id_of
 
 try:
@@ -265,7 +266,7 @@ def _entry_of(record: dict[str, Any]) -> Entry:
         conversation_id=id_of(record.get("conversation_id")),
         session=bool(record.get("session")),
         idle_s=idle_s if math.isfinite(idle_s) and idle_s > 0 else 0.0,
-        token=str(record.get("token", "")),
+        token=Secret(record.get("token", "")),
     )
 
 

@@ -21,6 +21,7 @@ from yarl import URL
 
 from .coerce import is_loopback
 from .errors import TavusNetworkError
+from .redaction import Secret
 
 # host, address or network, in brackets where it has colons; and a port.
 _EXCEPTION = re.compile(
@@ -135,7 +136,8 @@ def _read(text: str, variable: str) -> Proxy:
     authorization = ""
     if url.user or url.password:
         userinfo = f"{url.user or ''}:{url.password or ''}".encode()
-        authorization = f"Basic {base64.b64encode(userinfo).decode()}"
+        basic = base64.b64encode(userinfo).decode()
+        authorization = Secret(f"Basic {basic}")
     return Proxy(url.origin(), authorization, variable)
 
 

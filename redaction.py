@@ -39,6 +39,19 @@ _QUERY = re.compile(
 _USERINFO = re.compile(r"://[^\s/?#]+@")
 
 
+class Secret(str):
+    """A secret text, which no ``repr`` shows.
+
+    So it is in no traceback with local variables, and in no ``repr`` of what
+    holds it. What is made of it, such as an f-string, is a usual text.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
 def mask(secret: str) -> str:
     """What may be shown of a secret: at most its first four characters."""
     if len(secret) < _PARTLY_SHOWN_FROM:

@@ -30,7 +30,7 @@ from .errors import (
     error_from_reply,
 )
 from .http_session import open_session
-from .redaction import secrets_in
+from .redaction import Secret, secrets_in
 from .tavus_models import Reply, page_of
 
 VERSION = "0.1.0"
@@ -71,7 +71,7 @@ class TavusHttp:
             raise TavusAuthError(
                 "the API key is empty or has characters no key can have"
             )
-        self._api_key = api_key
+        self._api_key = Secret(api_key)
         self._base_url = _checked_base_url(base_url)
         # Looking up and connecting, each within its share, are over before
         # the total is: what is not connected has not been sent. (aiohttp's
@@ -259,11 +259,11 @@ class TavusHttp:
 
     def _headers(self, body: bytes | None, bearer: str) -> dict[str, str]:
         """What this request alone carries: its secrets, and their like."""
-        headers = {"x-api-key": self._api_key}
+        headers: dict[str, str] = {"x-api-key": self._api_key}
         if body is not None:
             headers |= _JSON_HEADERS
         if bearer:
-            headers["Authorization"] = f"Bearer {bearer}"
+            headers["Authorization"] = Secret(f"Bearer {bearer}")
         return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -346,9 +346,16 @@ def _secrets_of(data: bytes | None) -> Iterator[str]:
     return secrets_in(json.loads(data) if data else None)
 
 
+class _Body(bytes):
+    """What is sent, secrets included, so that no ``repr`` shows it."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
 def _encoded(body: Any) -> bytes:
     try:
-        return _ENCODER.encode(body).encode()
+        return _Body(_ENCODER.encode(body).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise TavusValidationError(
             f"the request cannot be written as JSON: {type(error).__name__}"

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .errors import TavusProtocolError
+from .redaction import Secret
 from .vendor_json import read_json
 
 _LAST_S = 1e12
@@ -189,7 +190,7 @@ def conversation(data: dict[str, Any]) -> Conversation:
         conversation_url=text_of(data, "conversation_url"),
         conversation_name=text_of(data, "conversation_name"),
         status=text_of(data, "status"),
-        meeting_token=text_of(data, "meeting_token"),
+        meeting_token=Secret(text_of(data, "meeting_token")),
         created_at=text_of(data, "created_at"),
         persona_id=text_of(data, "persona_id", "pal_id"),
         replica_id=text_of(data, "replica_id", "face_id"),
@@ -221,7 +222,7 @@ def session(data: dict[str, Any]) -> Session:
     return Session(
         conversation_id=_id_of(data, "session_id"),
         websocket_address=text_of(data, "websocket_address"),
-        session_token=text_of(data, "session_token"),
+        session_token=Secret(text_of(data, "session_token")),
     )
 
 

@@ -5,9 +5,11 @@
 #
 """No secret passes the one place that masks."""
 
+import copy
 import io
 import json
 import logging
+import pickle
 import string
 from collections.abc import Iterator
 
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ten_packages.extension.tavus_python.redaction import (
     LogMask,
+    Secret,
     mask,
     mask_log,
     redact,
@@ -138,6 +141,16 @@ def test_the_secrets_of_a_request_are_found_by_their_names() -> None:
     found = list(secrets_in(body))
     assert found == ["a", "https://h/hook/c", "d", "e", "f"]
     assert list(secrets_in(None)) == []
+
+
+def test_a_secret_is_a_text_that_no_repr_shows() -> None:
+    secret = Secret("hush-hush")
+    body = {"token": secret, "list": [secret]}
+    assert "hush" not in repr(body)
+    assert secret == "hush-hush" and f"a {secret}" == "a hush-hush"
+    assert json.loads(json.dumps(body)) == body
+    for again in (copy.deepcopy(secret), pickle.loads(pickle.dumps(secret))):
+        assert again == secret and repr(again) == "'***'"
 
 
 @pytest.fixture

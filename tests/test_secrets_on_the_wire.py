@@ -28,8 +28,13 @@ from ten_packages.extension.tavus_python.errors import (
     TavusNetworkError,
     TavusProtocolError,
 )
+from ten_packages.extension.tavus_python.redaction import Secret
 from ten_packages.extension.tavus_python.tavus_client import TavusClient
 from ten_packages.extension.tavus_python.tavus_models import Session
+from ten_packages.extension.tavus_python.transports import agora_socket
+from ten_packages.extension.tavus_python.transports.agora_connection import (
+    SessionOverError,
+)
 from ten_packages.extension.tavus_python.transports.agora_socket import (
     AgoraSocket,
 )
@@ -124,13 +129,15 @@ async def serving(
 
 
 async def create(url: str) -> None:
+    token = Secret("eyJ-a-token-of-a-room")
+    body = {"properties": {"livekit_room_token": token}}
     async with TavusClient(KEY, f"{url}/v2", attempts=1) as client:
-        await client.create_conversation({"persona_id": "p1"})
+        await client.create_conversation(body)
 
 
 async def stop_session(url: str) -> None:
     async with TavusClient(KEY, f"{url}/v2", attempts=1) as client:
-        await client.stop_session("s1", SESSION_TOKEN)
+        await client.stop_session("s1", Secret(SESSION_TOKEN))
 
 
 async def speak(url: str) -> None:
@@ -141,8 +148,8 @@ async def speak(url: str) -> None:
     session = Session(
         conversation_id="s1",
         websocket_address=f"{url}/ws".replace("http", "ws", 1),
-        session_token=SESSION_TOKEN,
-        started_with={"agora_settings": {"token": AGORA_TOKEN}},
+        session_token=Secret(SESSION_TOKEN),
+        started_with={"agora_settings": {"token": Secret(AGORA_TOKEN)}},
     )
     socket = AgoraSocket(
         session,
@@ -191,8 +198,14 @@ every_client = pytest.mark.parametrize("call", list(TOLD_BY))
 
 def shown_of(error: BaseException) -> str:
     """All that a log or an error tracker could show of an error."""
-    told = traceback.format_exception(error)
-    return "".join(told) + repr(error) + repr(vars(error))
+    told = traceback.TracebackException.from_exception(
+        error, capture_locals=True
+    )
+    # The tests' own frames have the secrets, as those that all begins with.
+    told.stack = traceback.StackSummary.from_list(
+        [one for one in told.stack if one.filename != __file__]
+    )
+    return "".join(told.format()) + repr(error) + repr(vars(error))
 
 
 @every_client
@@ -274,6 +287,23 @@ async def test_a_proxy_that_answers_407_is_named_and_not_its_password(
     if isinstance(error, TavusError):
         assert (error.kind, error.status) == ("network", 407)
         assert (error.sent, error.retryable) == (False, False)
+
+
+@every_client
+@pytest.mark.parametrize("status", [400, 401, 500])
+async def test_no_traceback_shows_a_secret_with_its_local_variables(
+    call: Call, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agora_socket, "_AGAIN_S", ())
+    async with serving(status=status) as server:
+        with pytest.raises(
+            (TavusError, Unavailable, SessionOverError)
+        ) as caught:
+            await call(f"http://127.0.0.1:{server.port}")
+    shown = shown_of(caught.value)
+    assert "extension/tavus" in shown and " = " in shown, "no variables?"
+    for secret in SECRETS:
+        assert secret not in shown
 
 
 @pytest.mark.parametrize(

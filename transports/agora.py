@@ -22,6 +22,7 @@ from agora_token_builder import RtcTokenBuilder
 from ..bodies import merged
 from ..config import TavusConfig
 from ..errors import TavusAvatarError, TavusError
+from ..redaction import Secret
 from ..tavus_client import Conversation, Session
 from . import News, Problem, Stage, Tell, Transport, Trouble
 from .agora_connection import SessionOverError
@@ -52,8 +53,11 @@ class AgoraTransport(Transport):
     def is_avatar(self, user_id: str) -> bool:
         return user_id == self.config.agora_avatar_uid
 
-    def token(self) -> str:
+    def token(self) -> Secret:
         """What lets the avatar into the channel, as of now."""
+        return Secret(self._token())
+
+    def _token(self) -> str:
         config = self.config
         certificate = config.agora_app_certificate.get_secret_value()
         ready = config.agora_token.get_secret_value()

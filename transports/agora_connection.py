@@ -19,7 +19,7 @@ from yarl import URL
 
 from ..coerce import is_loopback
 from ..errors import TavusError, TavusProtocolError
-from ..redaction import redact
+from ..redaction import Secret, redact
 from ..tavus_client import Session
 
 _GOODBYE_S = 0.2
@@ -72,11 +72,12 @@ async def connect(
             "the session's websocket_address is not encrypted (ws://)",
             retryable=False,
         )
+    bearer = Secret(f"Bearer {session.session_token}")
     try:
         ws: Socket = await asyncio.wait_for(
             http.ws_connect(
                 address,
-                headers={"Authorization": f"Bearer {session.session_token}"},
+                headers={"Authorization": bearer},
                 max_msg_size=_HEARD_BYTES,
                 heartbeat=heartbeat_s,
             ),

@@ -14,7 +14,7 @@ from livekit import rtc
 
 from ..config import TavusConfig
 from ..errors import TavusAuthError, TavusError, TavusNetworkError
-from ..redaction import redact
+from ..redaction import Secret, redact
 
 OUR_IDENTITY = "tavus-python"
 # As Tavus's own LiveKit plugin names it (livekit-plugins-tavus, avatar.py).
@@ -31,17 +31,19 @@ def avatar_in(room: rtc.Room) -> rtc.RemoteParticipant | None:
     return someone if someone and someone.kind == agent else None
 
 
-def avatar_token(config: TavusConfig) -> str:
+def avatar_token(config: TavusConfig) -> Secret:
     """What lets Tavus's avatar into the room, as ours.
 
     It publishes on behalf of our participant, which is how clients know
     whose face it is (livekit/agents, ``ATTRIBUTE_PUBLISH_ON_BEHALF``).
     """
-    return _token(
-        config,
-        AVATAR_IDENTITY,
-        {"roomJoin": True},
-        {"lk.publish_on_behalf": OUR_IDENTITY},
+    return Secret(
+        _token(
+            config,
+            AVATAR_IDENTITY,
+            {"roomJoin": True},
+            {"lk.publish_on_behalf": OUR_IDENTITY},
+        )
     )
 
 
