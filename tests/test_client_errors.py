@@ -24,6 +24,7 @@ from ten_packages.extension.tavus_python.errors import (
 
 SECRET = "tavus-key-that-nobody-may-see"
 KINDS = {
+    "audio",
     "auth",
     "avatar",
     "credits",
