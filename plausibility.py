@@ -63,6 +63,7 @@ def implausible(config: "TavusConfig") -> Iterator[str]:
         yield from _out_of_reach(config)
     if (
         config.enable_recording
+        and config.transport != "agora"  # which has no recordings
         and not config.recording_storage.model_fields_set
         and not _stores_by_params(config)
     ):
@@ -113,7 +114,7 @@ def _placeholders(config: "TavusConfig") -> Iterator[str]:
 def _out_of_reach(config: "TavusConfig") -> Iterator[str]:
     """Addresses that Tavus must reach, and cannot."""
     for name, value, lost in (
-        ("callback_url", config.callback_url, "webhooks do not come"),
+        *_of_webhooks(config),
         *_of_rooms(config),
         *_of_layers(config),
     ):
@@ -124,6 +125,11 @@ def _out_of_reach(config: "TavusConfig") -> Iterator[str]:
                 f"{name}: Tavus cannot reach {url.scheme}://{host}, so "
                 f"{lost}; write an address that the internet can reach"
             )
+
+
+def _of_webhooks(config: "TavusConfig") -> Iterator[tuple[str, str, str]]:
+    if config.transport != "agora":  # which has no webhooks
+        yield "callback_url", config.callback_url, "webhooks do not come"
 
 
 def _of_rooms(config: "TavusConfig") -> Iterator[tuple[str, str, str]]:

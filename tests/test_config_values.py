@@ -349,6 +349,11 @@ PLAUSIBLE: list[dict[str, Any]] = [
     },
     {"tavus_api_key": "a0b1c2your3d4e5f6"},
 ]
+AGORA = {
+    "transport": "agora",
+    "channel": "c",
+    "agora_app_id": "0123456789abcdef0123456789abcdef",
+}
 
 
 @pytest.mark.parametrize(("properties", "expected"), WARNINGS)
@@ -370,6 +375,15 @@ def test_what_cannot_work_is_warned_of(
 @pytest.mark.parametrize("properties", PLAUSIBLE)
 def test_what_can_work_is_not_warned_of(properties: dict[str, Any]) -> None:
     assert loaded(**properties).warnings == []
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [{"enable_recording": True}, {"callback_url": "http://localhost/x"}],
+)
+def test_what_is_unused_is_warned_of_once(unused: dict[str, Any]) -> None:
+    (warning,) = loaded(**AGORA, **unused).warnings
+    assert "is unused with transport 'agora'" in warning
 
 
 def test_the_log_line_shows_what_is_set_and_no_secret() -> None:

@@ -25,7 +25,9 @@ def main() -> int:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900, help="0: any free")
-    parser.add_argument("--api-key", help="accept only this key")
+    parser.add_argument(
+        "--api-key", help="accept only this key; else any, but not none"
+    )
     parser.add_argument("--max-concurrent", type=_not_negative, metavar="N")
     parser.add_argument(
         "--latency-ms", type=_not_negative, default=0, metavar="N"

@@ -45,7 +45,8 @@ class Simulator:
     itself: each call first lets everything happen that is due by then.
 
     Args:
-        api_key: the one key that is accepted; ``None`` accepts any.
+        api_key: the one key that is accepted; ``None`` accepts any, but
+            still wants one.
         max_concurrent: how many conversations may be active at once.
         vocabulary: whether conversations are answered in ``old`` words
             (replica, persona) or ``new`` ones (face, PAL).
