@@ -268,8 +268,7 @@ async def test_an_agora_example_that_tavus_refuses_ends_at_once(
 async def test_a_simulator_that_dies_ends_the_example(tmp_path: Path) -> None:
     async with Example(tmp_path) as example:
         await example.ready()
-        (simulator,) = [p for p in example.below if "tavus_sim" in p.cmdline()]
-        simulator.kill()
+        example.process_of("tavus_sim").kill()
         text = await asyncio.wait_for(example.ended(), AT_ONCE_S)
     assert example.process.returncode == 1
     assert text.splitlines()[-1] == (

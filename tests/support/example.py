@@ -6,6 +6,7 @@
 """examples/tavus/bin/start as a person runs it: a process, ports, signals."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -110,12 +111,23 @@ class Example:
         await asyncio.wait_for(self.process.wait(), self.ready_s)
         return "\n".join(self.output)
 
+    def process_of(self, argument: str) -> psutil.Process:
+        """The one process that it has started with that argument."""
+        found: list[psutil.Process] = []
+        for process in psutil.Process(self.process.pid).children(
+            recursive=True
+        ):
+            # The script's own short-lived ones end while they are looked at.
+            with contextlib.suppress(psutil.Error):
+                if argument in process.cmdline():
+                    found.append(process)
+        (one,) = found
+        return one
+
     @property
     def app(self) -> psutil.Process:
         """The TEN app."""
-        below = psutil.Process(self.process.pid).children(recursive=True)
-        (app,) = [p for p in below if "main.py" in p.cmdline()]
-        return app
+        return self.process_of("main.py")
 
     def kill_app(self, number: signal.Signals) -> None:
         """Sends the app, and nobody else, a signal."""
