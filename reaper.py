@@ -25,6 +25,9 @@ _LAST_RETRY_S = 3.0
 _REFUSED_RETRY_S = 30.0
 # How long the files of another key are held while Tavus is asked.
 _ASK_S = 20.0
+_FORBIDDEN = 403
+# So many servers and files are named in a warning.
+_NAMED = 3
 
 
 class Reaper:
@@ -55,8 +58,10 @@ class Reaper:
         # Names under which there was nothing, so far.
         self._watched: set[str] = set()
         self._listings = Listings(client, lambda: bool(self._ending))
-        # Names that this key's account does not know.
+        # Names that this key's account does not know, and those of which it
+        # did not say.
         self._not_ours: set[str] = set()
+        self._in_vain: set[str] = set()
         self._passed_over = ""
 
     def end(
@@ -142,6 +147,7 @@ class Reaper:
         Returns:
             How many are of no account that this key opens.
         """
+        unseen = self._not_ours | self._in_vain
         asked = [one for one in entries if one.name not in self._not_ours]
         asking = {asyncio.ensure_future(self._knows(one)): one for one in asked}
         if asking:
@@ -153,14 +159,15 @@ class Reaper:
             await asyncio.gather(*asking, return_exceptions=True)
         for task, entry in asking.items():
             if task.cancelled() or task.exception():
-                continue  # at the next sweep, perhaps
-            if task.result():
+                self._in_vain.add(entry.name)  # at the next sweep, perhaps
+            elif task.result():
                 self._end_orphan(entry)
             else:
                 self._not_ours.add(entry.name)
         others = [one for one in entries if one.name not in self._ending]
         self._journal.give_back(others)
-        return sum(one.name in self._not_ours for one in others)
+        unseen |= self._not_ours
+        return sum(one.name in unseen for one in others)
 
     async def _knows(self, entry: Entry) -> bool:
         """Whether this key's account has that conversation."""
@@ -176,16 +183,22 @@ class Reaper:
             return False
         try:  # what is over is in no list
             await self._client.get_conversation(entry.conversation_id)
-        except TavusNotFoundError:
-            return False
+        except TavusError as error:
+            if error.kind == "not_found" or error.status == _FORBIDDEN:
+                return False
+            raise
         return True
 
     def _tell_passed_over(self, found: Orphans, strangers: int) -> None:
         """Says what no process like this one can end, when that changes."""
+        named = found.elsewhere.most_common(_NAMED)
         reasons = [
             f"{count} at {server} (start a worker with that base_url)"
-            for server, count in sorted(found.elsewhere.items())
+            for server, count in named
         ]
+        more = found.elsewhere.total() - sum(count for _, count in named)
+        if more:
+            reasons.append(f"{more} at other servers")
         if strangers:
             reasons.append(
                 f"{strangers} that this key cannot see (start a worker with "
@@ -194,8 +207,8 @@ class Reaper:
         if found.unusable:
             reasons.append(
                 f"those in {len(found.unusable)} that cannot be read: "
-                f"{', '.join(found.unusable[:3])} (start a worker as their "
-                "user)"
+                f"{', '.join(found.unusable[:_NAMED])} (start a worker as "
+                "their user)"
             )
         told, self._passed_over = self._passed_over, "; ".join(reasons)
         if reasons and told != self._passed_over:

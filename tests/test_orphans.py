@@ -245,6 +245,38 @@ def test_a_key_that_is_asked_in_vain_is_asked_again(
     run(main())
 
 
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_key_that_is_never_told_is_told_of(
+    tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        left(tmp_path, account="old", conversation_id="c1")
+        simulator.add_fault("get", "status", status=status)
+        (warning,) = await swept(tmp_path, simulator, caplog, for_s=600)
+        assert "1 that this key cannot see" in warning
+
+    run(main())
+
+
+def test_many_servers_are_not_all_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        for number in range(20):
+            left(
+                tmp_path,
+                file=f"{number}.journal",
+                name=f"ten-{number}",
+                base_url=f"http://127.0.0.1:{40_000 + number}/v2",
+            )
+        (warning,) = await swept(tmp_path, new_simulator(), caplog)
+        assert warning.count("http://") == 3
+        assert "17 at other servers" in warning
+
+    run(main())
+
+
 def test_others_can_have_what_this_key_cannot_see(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
