@@ -10,6 +10,7 @@ or as text. Every function here raises ValueError with "<what is wrong>; <what
 to do>"; the caller puts the property's name before it.
 """
 
+import functools
 import ipaddress
 import json
 import math
@@ -324,6 +325,7 @@ def split_url(
     return parts
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a host name is this machine."""
     try:

@@ -57,6 +57,7 @@ from .transports import Media, Sound, transport_of
 
 # How long a stop waits for commands to be answered after all has ended.
 _ANSWERS_S = 0.2
+_REST_S = 0.002
 # TEN kills the process for a cancellation that leaves a callback, too.
 _ANYTHING = (Exception, asyncio.CancelledError)
 
@@ -263,12 +264,14 @@ class TavusExtension(AsyncExtension):
         config = self._config
         assert config is not None  # events come from the keeper made of it
         try:
-            for message in messages(
-                event, config.transport, config.playground_action
+            for number, message in enumerate(
+                messages(event, config.transport, config.playground_action)
             ):
+                # The URL arrives before the rest is made up. On the native
+                # runtime it passes through threads that wait for this one.
+                if number:
+                    await asyncio.sleep(_REST_S)
                 await _send(ten_env, message)
-                # The URL arrives before the rest of it is made up.
-                await asyncio.sleep(0)
         except Exception as problem:  # pylint: disable=broad-except
             # A graph that cannot hear us is no reason to end a call.
             ten_env.log_error(self.line(f"cannot tell the graph: {problem!r}"))

@@ -32,8 +32,10 @@ def read_json(text: str | bytes) -> Any:
     """
     value, problem = None, "is not JSON"
     with contextlib.suppress(ValueError, RecursionError):
-        value = json.loads(text, parse_constant=_null, parse_float=_number)
-        problem = "is nested too deep" if _is_deep(value) else ""
+        if not isinstance(text, str):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        value = _DECODER.decode(text)
+        problem = "is nested too deep" if _is_deep(value, text) else ""
     if problem:  # out here, because json's own error holds the text
         raise ValueError(problem)
     return value
@@ -51,7 +53,13 @@ def _number(text: str) -> float | int | None:
     return int(value) if whole else value
 
 
-def _is_deep(value: Any) -> bool:
+# json.loads would make one for each text.
+_DECODER = json.JSONDecoder(parse_constant=_null, parse_float=_number)
+
+
+def _is_deep(value: Any, text: str) -> bool:
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+        return False  # nearly always
     level = [value]
     for _ in range(_MAX_DEPTH):
         level = [

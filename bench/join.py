@@ -57,8 +57,8 @@ async def measure_rounds(base_url: str, rounds: int, probe: Probe) -> None:
             return took_ms
 
         async def post(_: str) -> float:
-            conversation_id, took_ms = await bare.create()
-            await bare.end(conversation_id)
+            made, took_ms = await bare.create()
+            await bare.end(made["conversation_id"])
             return took_ms
 
         async def command(user: str) -> float:
@@ -111,7 +111,9 @@ async def measure_crowd(base_url: str, users: int, probe: Probe) -> None:
     async with aiohttp.ClientSession(headers={"x-api-key": KEY}) as session:
         bare = Bare(session, base_url)
         made = await asyncio.gather(*(bare.create() for _ in names))
-        await asyncio.gather(*(bare.end(one) for one, _ in made))
+        await asyncio.gather(
+            *(bare.end(one["conversation_id"]) for one, _ in made)
+        )
     print(f"{users} users join at once, {active} conversations run:")
     _print_latencies("on_user_joined to created", joins)
     _print_latencies("bare aiohttp POST", [post_ms for _, post_ms in made])

@@ -144,8 +144,8 @@ class Bare:
         self._session = session
         self._url = f"{base_url}/conversations"
 
-    async def create(self) -> tuple[str, float]:
-        """Creates a conversation; its id, and the ms it took."""
+    async def create(self) -> tuple[dict[str, str], float]:
+        """Creates a conversation; Tavus's answer, and the ms it took."""
         body = {
             "replica_id": REPLICA,
             "conversation_name": f"ten-{secrets.token_hex(8)}",
@@ -154,7 +154,7 @@ class Bare:
         began = time.perf_counter()
         async with self._session.post(self._url, json=body) as reply:
             made = await reply.json()
-        return made["conversation_id"], (time.perf_counter() - began) * 1000
+        return made, (time.perf_counter() - began) * 1000
 
     async def end(self, conversation_id: str) -> None:
         url = f"{self._url}/{conversation_id}/end"
@@ -169,7 +169,7 @@ class Minimal(AsyncExtension):
         super().__init__(name)
         self._session: aiohttp.ClientSession
         self._bare: Bare
-        self._made: dict[str, str] = {}
+        self._made: dict[str, dict[str, str]] = {}
 
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
         base_url, _ = await ten_env.get_property_string("base_url")
@@ -181,14 +181,24 @@ class Minimal(AsyncExtension):
 
     async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
         name = cmd.get_name()
-        user, _ = cmd.get_property_string("remote_user_id")
+        user = json.loads(cmd.get_property_to_json(None)[0])["remote_user_id"]
         if name == ONLY_END:
-            await self._bare.end(self._made.pop(user))
+            await self._bare.end(self._made.pop(user)["conversation_id"])
         await ten_env.return_result(CmdResult.create(StatusCode.OK, cmd))
         if name == ONLY_POST:
-            self._made[user], _ = await self._bare.create()
+            made, _ = await self._bare.create()
+            self._made[user] = made
+            url = made["conversation_url"]
+            content = {
+                "conversation_id": made["conversation_id"],
+                "conversation_url": url,
+                "join_url": url,
+                "transport": "daily",
+                "remote_user_id": user,
+                "channel": "",
+            }
             data = Data.create(POSTED)
-            data.set_property_string("remote_user_id", user)
+            data.set_property_from_json(None, json.dumps(content))
             await ten_env.send_data(data)
 
 

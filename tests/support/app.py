@@ -65,7 +65,7 @@ class App:
 def properties(folder: Path) -> Path:
     """A file in that folder with the example's properties, in a hurry."""
     content = json.loads((TENAPP / "property.json").read_text())
-    tavus, http = content["ten"]["predefined_graphs"][0]["graph"]["nodes"]
+    tavus, http, *_ = content["ten"]["predefined_graphs"][0]["graph"]["nodes"]
     tavus["property"].update(request_timeout_s=TAVUS_TIMEOUT_S, status_poll_s=1)
     http["property"].update(request_timeout_s=HTTP_TIMEOUT_S)
     file = folder / "property.json"
