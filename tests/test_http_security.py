@@ -22,6 +22,7 @@ from support.http_serving import (
     ended,
     serving,
 )
+from support.places import ROOT
 
 from ten_packages.extension.tavus_http_python import bodies
 
@@ -29,6 +30,7 @@ TOKEN = "a-token-of-some-length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 SECRET = "a-secret-of-some-length"
 WEBHOOK = f"/api/tavus/webhook/{SECRET}"
+ROOM_GRAPH = ROOT / "examples/tavus-livekit/tenapp/graphs/room.json"
 ORIGIN = "https://app.example.com"
 JSON = {"Content-Type": "application/json"}
 
@@ -581,6 +583,39 @@ async def test_no_secret_is_in_the_log_at_debug_level(
     everything = caplog.text + out + err + sent
     assert [secret for secret in secrets if secret in everything] == []
     assert "t=meeting" not in caplog.text + out + err
+
+
+@pytest.mark.parametrize("headers", [{}, BEARER])
+async def test_no_answer_shows_a_secret_of_the_configuration(
+    headers: dict[str, str],
+) -> None:
+    secrets = {
+        "auth_token": TOKEN,
+        "webhook_secret": SECRET,
+        "livekit_api_secret": "a-secret-of-livekit-32-characters",
+    }
+    livekit = {
+        "livekit_graph": str(ROOM_GRAPH),
+        "livekit_url": "wss://lk.example.com",
+        "livekit_api_key": "key",
+    }
+    answers = 0
+    properties: dict[str, Any] = {**secrets, **livekit}
+    async with serving(**properties) as (_, browser):
+        for path in (
+            *("/", "/docs", "/openapi.json", "/metrics", "/health"),
+            *("/api/tavus/config", "/api/tavus/conversation", "/api/x"),
+            *(CREATE, "/api/tavus/livekit/start"),
+        ):
+            for method in ("GET", "POST"):
+                async with browser.session.request(
+                    method, path, headers=headers, data=b"{"
+                ) as reply:
+                    told = f"{reply.headers}{await reply.text()}"
+                answers += reply.status == 200
+                for secret in secrets.values():
+                    assert secret not in told, path
+    assert answers >= 3
 
 
 async def _made(_: dict[str, Any]) -> dict[str, Any]:
