@@ -33,10 +33,7 @@ from .config import ConfigError, EndOptions, StartOptions, TavusConfig
 from .errors import TavusError, TavusValidationError
 from .events import Event
 from .frames import (
-    AUDIO,
     audio_frame_of,
-    pcm_of,
-    turn_of,
     video_frame_of,
 )
 from .journal import Journal
@@ -54,6 +51,7 @@ from .messages import (
 from .tavus_client import TavusClient
 from .ten_log import TenHandler, clean, log_line
 from .transports import Media, Sound, transport_of
+from .tts import TtsInput
 
 # How long a stop waits for commands to be answered after all has ended.
 _ANSWERS_S = 0.2
@@ -88,7 +86,7 @@ class TavusExtension(AsyncExtension):
         self._config: TavusConfig | None = None
         self._problem: TavusError | None = None
         self._commands: set[asyncio.Task[Any]] = set()
-        self._frame_refused = False
+        self._tts: TtsInput | None = None
 
     def line(self, text: str) -> str:
         """A text as the log may show it."""
@@ -137,6 +135,8 @@ class TavusExtension(AsyncExtension):
             log,
             transport,
         )
+        if transport.voice is not None:
+            self._tts = TtsInput(transport.voice)
 
     @_guarded
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
@@ -183,26 +183,27 @@ class TavusExtension(AsyncExtension):
     async def on_audio_frame(
         self, ten_env: AsyncTenEnv, audio_frame: AudioFrame
     ) -> None:
-        voice = self._keeper.voice if self._keeper else None
-        if voice is None or audio_frame.get_name() != AUDIO:
-            return
+        if self._tts is None:
+            return  # Tavus does the talking
         # Without an await: handlers of other frames would come in between.
-        try:
-            voice.push(pcm_of(audio_frame), turn_of(audio_frame))
-        except ValueError as problem:
-            if not self._frame_refused:
-                self._frame_refused = True
-                ten_env.log_error(self.line(f"{AUDIO} is dropped: {problem}"))
+        if problem := self._tts.frame(audio_frame):
+            await self._complain(ten_env, problem)
 
     @_guarded
     async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
         if self._keeper is None:
             return
-        name, voice = data.get_name(), self._keeper.voice
-        if voice is not None and name == TTS_START:
-            voice.start(_word(data, "request_id"))
-        elif voice is not None and name == TTS_END:
-            voice.end(_word(data, "request_id"))
+        name, tts = data.get_name(), self._tts
+        if tts is not None and name == TTS_START:
+            tts.start(_word(data, "request_id"))
+        elif tts is not None and name == TTS_END:
+            problem = tts.end(
+                _word(data, "request_id"),
+                _word(data, "reason"),
+                _word(data, "request_total_audio_duration_ms"),
+            )
+            if problem:
+                await self._complain(ten_env, problem)
         if name != EVENT:
             return
         try:
@@ -231,8 +232,8 @@ class TavusExtension(AsyncExtension):
                 keeper.user_left(user_id, channel)
             return {}
         if name == "flush":
-            if keeper is not None and keeper.voice is not None:
-                keeper.voice.flush()
+            if self._tts is not None:
+                self._tts.flush()
             return {}  # Daily interrupts itself
         if keeper is None:
             raise self._problem or TavusError("the extension is not ready")
@@ -253,6 +254,12 @@ class TavusExtension(AsyncExtension):
             f"unknown command {name!r}",
             hint="README.md lists the commands of this extension",
         )
+
+    async def _complain(
+        self, ten_env: AsyncTenEnv, problem: TavusError
+    ) -> None:
+        ten_env.log_error(self.line(str(problem)))
+        await _send(ten_env, error(problem, {}))
 
     async def _show(self, ten_env: AsyncTenEnv, media: Media) -> None:
         if isinstance(media, Sound):

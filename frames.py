@@ -16,25 +16,66 @@ from .transports import Picture, Sound
 from .transports.voice import Pcm
 
 AUDIO, VIDEO = "pcm_frame", "video_frame"
+_NAME_MAX = 100
+
+
+class BadFrameError(ValueError):
+    """A frame that cannot be spoken; its text says why.
+
+    Args:
+        kind: What is wrong with it, in a word.
+        text: Why, with the frame's own values.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def pcm_of(frame: AudioFrame) -> Pcm:
-    """The audio of a frame.
+    """The audio of a frame, which may end within a sample.
 
     Raises:
-        ValueError: It is no 16-bit PCM.
+        BadFrameError: It is no 16-bit PCM.
     """
+    if frame.get_name() != AUDIO:
+        raise BadFrameError(
+            "name",
+            f"an audio frame {frame.get_name()[:_NAME_MAX]!r} is not spoken; "
+            f"what is to be spoken has the name {AUDIO}",
+        )
     rate_hz = frame.get_sample_rate()
     channels = frame.get_number_of_channels()
     # Where a frame does not say it, the kind is TEN's usual one.
-    if frame.get_bytes_per_sample() not in (0, 2):
-        raise ValueError("only samples of 2 bytes can be spoken")
+    sample_bytes = frame.get_bytes_per_sample()
+    if sample_bytes not in (0, 2):
+        raise BadFrameError(
+            "bytes_per_sample",
+            f"samples of {sample_bytes} bytes cannot be spoken; "
+            "send 16-bit PCM",
+        )
     if not (4000 <= rate_hz <= 384_000 and 1 <= channels <= 8):
-        raise ValueError(f"{rate_hz} Hz and {channels} channels are no audio")
+        raise BadFrameError(
+            "rate",
+            f"{rate_hz} Hz with {channels} channels is no audio; set "
+            "sample_rate and number_of_channels",
+        )
     data = bytes(frame.get_buf())
     planar = frame.get_data_fmt() == AudioFrameDataFmt.NON_INTERLEAVE
-    whole = len(data) - len(data) % (2 * channels)
-    return Pcm(data[:whole], rate_hz, channels, planar and channels > 1)
+    planar = planar and channels > 1
+    # Planes that end within a sample cannot be put together with the next.
+    off = len(data) - 2 * channels * frame.get_samples_per_channel()
+    said = frame.get_samples_per_channel() > 0
+    if (said and abs(off) >= 2 * channels) or (
+        planar and len(data) % (2 * channels)
+    ):
+        raise BadFrameError(
+            "size",
+            f"{len(data)} bytes are not {frame.get_samples_per_channel()} "
+            f"samples of 16 bits in {channels} channels; send 16-bit PCM, and "
+            "set samples_per_channel to what there is",
+        )
+    return Pcm(data, rate_hz, channels, planar)
 
 
 def turn_of(frame: AudioFrame) -> str:

@@ -41,6 +41,7 @@ from ten_packages.extension.tavus_python.journal import Entry, Journal
 from ten_packages.extension.tavus_python.keeper import fingerprint
 from ten_packages.extension.tavus_python.tavus_client import Session
 from ten_packages.extension.tavus_python.transports import agora_connection
+from ten_packages.extension.tavus_python.transports.voice import Pcm
 
 
 def pcm_of(wav: bytes) -> tuple[bytes, int]:
@@ -125,6 +126,68 @@ async def test_a_flush_cuts_it_and_the_next_utterance_is_whole(
         told = [e.event["event_type"] for e in run.of(Reported)]
         assert told.count("agora.speaking") == 2
         assert not violations(run)
+
+
+async def test_slices_that_are_no_whole_samples_arrive_as_they_were(
+    tmp_path: Path,
+) -> None:
+    audio = speech(0.9)
+    async with AgoraRun(tmp_path) as run:
+        session_id = await run.joined()
+        for start in range(0, len(audio), 333):
+            run.voice.push(Pcm(audio[start : start + 333], 24_000))
+        run.voice.end("")
+        await run.spoken(session_id)
+        assert pcm_of(run.wav(session_id)) == (audio, 24_000)
+        assert not violations(run)
+
+
+async def test_two_parts_of_a_request_have_ids_that_differ(
+    tmp_path: Path,
+) -> None:
+    async with AgoraRun(tmp_path) as run:
+        session_id = await run.joined()
+        for count in (1, 2):
+            run.voice.start("r1")
+            run.say(speech(0.2))
+            run.voice.end("r1")
+            await run.spoken(session_id, count)
+        told = await run.until(lambda: len(said(run)) == 2 and said(run))
+        assert [one["utterance_id"] for one in told] == ["r1", "r1#2"]
+        assert told[1]["request_id"] == "r1"
+
+
+def said(run: AgoraRun) -> list[dict[str, Any]]:
+    """What the graph was told as spoken."""
+    return [
+        one.event["properties"]
+        for one in run.of(Reported)
+        if one.event["event_type"] == "agora.spoken"
+    ]
+
+
+async def test_what_a_broken_socket_loses_is_an_error_that_says_how_much(
+    tmp_path: Path,
+) -> None:
+    async with AgoraRun(tmp_path) as run:
+        run.simulator.add_fault(
+            "agora_socket", "drop", after_messages=1, count=1
+        )
+        session_id = await run.joined()
+        run.voice.start("r1")
+        run.say(speech(0.3))
+        await run.until(lambda: run.session(session_id)["connections"] == 2)
+        run.say(speech(0.4))
+        run.voice.end("r1")
+        run.voice.start("r2")
+        run.say(speech(0.2))
+        run.voice.end("r2")
+        (failed,) = await run.until(lambda: run.of(Failed))
+        assert failed.error.kind == "audio"
+        lost_s = float(str(failed.error).split()[0])
+        assert 0.4 <= lost_s < 0.7
+        assert "the avatar's socket broke in the middle" in str(failed.error)
+        assert failed.conversation_id == session_id
 
 
 async def test_the_time_to_the_first_audio_is_measured(tmp_path: Path) -> None:

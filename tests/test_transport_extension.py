@@ -18,7 +18,7 @@ from support.livekit import LiveKitServer
 from support.sounds import tone
 from support.testing import Scene, play
 from tavus_sim import ThreadedSim
-from ten_runtime import PixelFmt, StatusCode
+from ten_runtime import AudioFrame, PixelFmt, StatusCode
 
 pytest_plugins = ["support.livekit_fixtures"]
 pytestmark = pytest.mark.usefixtures("ten_app")
@@ -176,4 +176,90 @@ def test_in_a_daily_room_frames_are_nobodys(
             "replica_id": "r9d30b0e55ac",
             "journal_dir": str(tmp_path),
         },
+    )
+
+
+def frame_of(
+    data: bytes,
+    *,
+    name: str = "pcm_frame",
+    rate_hz: int = 24_000,
+    sample_bytes: int = 2,
+    samples: int | None = None,
+) -> AudioFrame:
+    """A frame that may say of itself what is not so."""
+    frame = AudioFrame.create(name)
+    frame.set_sample_rate(rate_hz)
+    frame.set_number_of_channels(1)
+    frame.set_bytes_per_sample(sample_bytes)
+    frame.set_samples_per_channel(
+        len(data) // 2 if samples is None else samples
+    )
+    frame.alloc_buf(len(data))
+    view = frame.lock_buf()
+    view[:] = data
+    frame.unlock_buf(view)
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (
+            {"sample_bytes": 0, "samples": 120},
+            "480 bytes are not 120 samples of 16 bits in 1 channels",
+        ),
+        ({"sample_bytes": 4}, "samples of 4 bytes cannot be spoken"),
+        ({"rate_hz": 0}, "0 Hz with 1 channels is no audio"),
+        ({"name": "audio"}, "an audio frame 'audio' is not spoken"),
+    ],
+)
+def test_frames_that_cannot_be_spoken_are_one_error_in_each_utterance(
+    livekit_server: LiveKitServer,
+    sim: ThreadedSim,
+    tmp_path: Path,
+    bad: dict[str, Any],
+    said: str,
+) -> None:
+    async def script(scene: Scene) -> None:
+        for request_id in ("r1", "r2"):
+            start = json.dumps({"request_id": request_id})
+            await scene.say("tts_audio_start", start)
+            for _ in range(5):
+                await scene.send(frame_of(bytes(480), **bad))
+            await scene.send(frame_of(bytes(480)))
+            await scene.say("tts_audio_end", start)
+        await scene.message("error", 2)
+        # Whoever comes after it is told after it.
+        await scene.say("tts_audio_end", json.dumps({"request_id": "r3"}))
+        await scene.message("error", 3)
+
+    given = properties(sim, livekit_server, tmp_path)
+    scene = play(script, given)
+    errors = scene.messages("error")
+    assert [said in one["message"] for one in errors] == [True, True, False]
+    assert [one["metadata"]["kind"] for one in errors] == ["audio"] * 3
+    assert {one["code"] for one in errors} == {1000}
+
+
+def test_a_tts_whose_frames_do_not_come_is_an_error(
+    livekit_server: LiveKitServer, sim: ThreadedSim, tmp_path: Path
+) -> None:
+    async def script(scene: Scene) -> None:
+        async def speak(request_id: str, **end: Any) -> None:
+            request = {"request_id": request_id}
+            await scene.say("tts_audio_start", json.dumps(request))
+            await scene.say("tts_audio_end", json.dumps({**request, **end}))
+
+        await speak("flushed", reason=2)
+        await speak("failed", reason=3)
+        await speak("empty", reason=1, request_total_audio_duration_ms=0)
+        await speak("lost", reason=1, request_total_audio_duration_ms=900)
+        await scene.message("error")
+
+    scene = play(script, properties(sim, livekit_server, tmp_path))
+    (error,) = scene.messages("error")
+    assert error["message"] == (
+        "the TTS says that it has spoken 'lost', but no pcm_frame came; "
+        "connect pcm_frame of the TTS to this extension"
     )

@@ -21,6 +21,7 @@ from support.sounds import frequency_hz, loud_s, tone
 from support.staging import Staged
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import TavusError
+from ten_packages.extension.tavus_python.transports.voice import Pcm
 
 pytest_plugins = ["support.livekit_fixtures"]
 
@@ -54,6 +55,19 @@ async def test_an_utterance_arrives_sample_for_sample(
         assert staged.measured("first_audio_ms")[0] > 0
         assert staged.measured("interrupt_ms") == []
         await avatar.until(lambda: avatar.answers == ["ok", "ok"])
+
+
+async def test_slices_that_are_no_whole_samples_arrive_as_they_were(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        avatar = await staged.avatar()
+        audio = tone(440, 0.9, 24_000).tobytes()
+        for start in range(0, len(audio), 333):
+            staged.voice.push(Pcm(audio[start : start + 333], 24_000))
+        staged.voice.end("")
+        assert (await avatar.until_heard()).audio == audio
 
 
 async def test_tavus_is_told_of_the_room_and_an_echo_persona_is_made(

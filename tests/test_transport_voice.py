@@ -179,6 +179,43 @@ def test_a_long_burst_is_taken_in_pieces(said: Voice) -> None:
     ]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("slice_bytes", [1, 3, 161, 321, 479])
+def test_slices_that_are_no_whole_samples_are_put_together(
+    said: Voice, channels: int, slice_bytes: int
+) -> None:
+    audio = bytes(range(256)) * 10
+    for at in range(0, len(audio), slice_bytes):
+        said.push(Pcm(audio[at : at + slice_bytes], RATE_HZ, channels))
+    items = list(iter(said.take, None))
+    heard = b"".join(i.pcm.data for i in items if isinstance(i, Speech))
+    assert heard == audio
+    assert all(
+        len(item.pcm.data) % (2 * channels) == 0
+        for item in items
+        if isinstance(item, Speech)
+    )
+
+
+def test_half_a_sample_is_not_the_next_utterances(said: Voice) -> None:
+    said.push(Pcm(b"\1\0\2", RATE_HZ))
+    said.end("")
+    said.push(Pcm(b"\3\0", RATE_HZ))
+    items = [i for i in iter(said.take, None) if isinstance(i, Speech)]
+    assert [item.pcm.data for item in items] == [b"\1\0", b"\3\0"]
+
+
+def test_half_a_sample_waits_through_a_pause_of_its_request(
+    said: Voice, clock: Clock
+) -> None:
+    said.start("a")
+    said.push(Pcm(b"\1\0\2", RATE_HZ))
+    clock.now += 2
+    said.push(Pcm(b"\3\4\5", RATE_HZ))
+    items = [i for i in iter(said.take, None) if isinstance(i, Speech)]
+    assert [item.pcm.data for item in items] == [b"\1\0", b"\2\3\4\5"]
+
+
 STEPS = st.one_of(
     st.tuples(st.just("start"), st.sampled_from(["a", "b", ""])),
     st.tuples(st.just("end"), st.sampled_from(["a", "b", ""])),

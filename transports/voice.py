@@ -259,7 +259,7 @@ class Voice:
 
     def _whole(self, pcm: Pcm) -> Pcm:
         """The whole samples that there are now."""
-        if self._format != (pcm.rate_hz, pcm.channels):
+        if pcm.planar or self._format != (pcm.rate_hz, pcm.channels):
             self._format = (pcm.rate_hz, pcm.channels)
             self._rest = b""
         odd = len(pcm.data) % (2 * pcm.channels)

@@ -83,8 +83,12 @@ class Scene:
             frame.unlock_buf(view)
             if metadata:
                 frame.set_property_from_json("metadata", json.dumps(metadata))
-            problem = await self._ten_env.send_audio_frame(frame)
-            assert problem is None, problem
+            await self.send(frame)
+
+    async def send(self, frame: AudioFrame) -> None:
+        """Sends an audio frame as it is."""
+        problem = await self._ten_env.send_audio_frame(frame)
+        assert problem is None, problem
 
     async def shown(self, name: str, count: int = 1) -> Any:
         """Waits for the n-th audio or video frame of a name."""
