@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.avatars import SMALL
+from support.avatars import SMALL, WatchedSimulator
 from support.livekit import LiveKitServer, Peer
 from support.sounds import Pcm, bursts, frequency_hz, tone
 from support.staging import Staged
@@ -53,7 +53,7 @@ async def talk(
 
 @pytest.fixture(name="worker", scope="module")
 def worker_fixture() -> Iterator[ThreadedSim]:
-    with ThreadedSim(avatars=SMALL) as sim:
+    with ThreadedSim(WatchedSimulator(), avatars=SMALL) as sim:
         sim.wait_for_worker(READY_S)
         yield sim
 
@@ -161,6 +161,59 @@ async def test_a_flush_in_an_overlap_ends_all_and_the_next_is_told(
             if again:
                 assert told[f"b{again}"] is True
         assert not any("assumed" in one for one in staged.said(FINISHED))
+        only_one(staged)
+
+
+async def test_reports_as_they_may_come_move_no_end(
+    livekit_server: LiveKitServer, worker: ThreadedSim, tmp_path: Path
+) -> None:
+    worker.simulator.add_fault("avatar", "avatar_odd_reports", count=1)
+    async with talk(livekit_server, tmp_path, worker) as (staged, _):
+        for number, length_s in enumerate((1.2, 1.2, 0.8)):
+            say(staged, f"r{number}", tone(440, length_s, RATE_HZ))
+        await staged.heard(FINISHED, 3)
+        say(staged, "cut", tone(600, 5.0, RATE_HZ))
+        await staged.until(
+            lambda: {"utterance_id": "cut"} in staged.said(STARTED)
+        )
+        staged.voice.flush()
+        await staged.heard(FINISHED, 4)
+        say(staged, "next", tone(880, 1.2, RATE_HZ))
+        await staged.heard(FINISHED, 5)
+        *first, cut, last = ends(staged)
+        assert first == [
+            ("r0", 1.2, False),
+            ("r1", 1.2, False),
+            ("r2", 0.8, False),
+        ]
+        assert cut[0] == "cut" and 0 <= cut[1] < 5.0 and cut[2] is True
+        assert last == ("next", 1.2, False)
+        assert not [one for one in staged.logged if "Traceback" in one]
+        only_one(staged)
+
+
+async def test_five_minutes_sent_at_once_arrive_as_a_whole(
+    livekit_server: LiveKitServer, worker: ThreadedSim, tmp_path: Path
+) -> None:
+    length_s = 300.0
+    async with talk(livekit_server, tmp_path, worker) as (staged, _):
+        spoken = tone(440, length_s, RATE_HZ)
+        say(staged, "long", spoken)
+        (conversation_id,) = staged.simulator.active
+
+        def came_s() -> float:
+            path = f"/sim/conversations/{conversation_id}"
+            seen = staged.simulator.handle(SimRequest.of("GET", path)).json()
+            return seen["avatar"]["heard_ms"] / 1000
+
+        simulator = staged.simulator
+        assert isinstance(simulator, WatchedSimulator)
+        await simulator.until(lambda: came_s() >= length_s, 60)
+        assert came_s() == length_s
+        assert np.array_equal(sent(staged), spoken[-60 * RATE_HZ :])
+        staged.voice.flush()
+        await staged.heard(FINISHED)
+        assert ends(staged)[0][1] < 60  # of what it says that it has played
         only_one(staged)
 
 

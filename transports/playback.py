@@ -25,9 +25,9 @@ _MARGIN_S = 10.0
 # And so much when it has told an end that was another one's: its own may have
 # been told with it.
 _LAG_S = 2.0
-# A natural end is no earlier than this part of the audio, less what the avatar
-# has handed on and not played yet.
-_PLAYED, _QUEUED_S = 0.8, 0.3
+# An end is told when the avatar has handed on the last of the audio, and may
+# not have played it yet.
+_QUEUED_S = 0.2
 # An end that is told at this position, or nearly, is at the end.
 _NEAR, _NEAR_S = 0.05, 0.1
 
@@ -68,21 +68,29 @@ class Given:
         self, position_s: float | None, interrupted: bool, now: float
     ) -> bool:
         """Whether an end that the avatar tells now can be this one's."""
-        if self.closed_at is None:
-            return False
-        early_s = self.audio_s * (1 - _PLAYED) + _QUEUED_S
-        if now >= self.over_at - early_s:
-            return True
-        if interrupted or position_s is None or not self.started:
+        if interrupted or self.closed_at is None:
             return False  # we have not interrupted it
-        near_s = self.audio_s * _NEAR + _NEAR_S
-        return abs(position_s - self.audio_s) <= near_s
+        if now >= self.over_at:
+            return True
+        if position_s is None:
+            return now >= self.over_at - _QUEUED_S
+        near = abs(position_s - self.audio_s) <= self._near_s
+        return near and (self.started or now >= self.over_at - _QUEUED_S)
 
     def heard_s(self, position_s: float | None, default_s: float) -> float:
-        """How much of it was heard: never more than there is."""
-        if position_s is None:
+        """How much of it was heard: never more than there is.
+
+        Args:
+            position_s: What the avatar says; not believed beyond the audio.
+            default_s: Where it says nothing that can be believed.
+        """
+        if position_s is None or position_s > self.audio_s + self._near_s:
             position_s = default_s
         return min(self.audio_s, max(0.0, position_s))
+
+    @property
+    def _near_s(self) -> float:
+        return self.audio_s * _NEAR + _NEAR_S
 
 
 @dataclass(frozen=True)
@@ -220,7 +228,7 @@ class Playback:
         while self._given and (cut_at := self._given[0].cut_at) is not None:
             given = self._given.popleft()
             # It may have come to its end while the flush was on its way.
-            ended = not (over or interrupted or given.closed_at is None)
+            ended = not over and given.may_end(position_s, interrupted, now)
             heard_s = given.heard_s(
                 0.0 if over else position_s,
                 given.audio_s if ended else cut_at - given.given_at,

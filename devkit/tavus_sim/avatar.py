@@ -36,6 +36,7 @@ import base64
 import contextlib
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -61,6 +62,21 @@ _TOPIC = "app_messages"
 _USERS = (
     rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
     rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
+)
+
+_ODD_REPORTS = (
+    *(
+        f'{{"playback_position": {position}, "interrupted": {interrupted}}}'
+        for position in ("NaN", "-Infinity", "1e400", f"1{'0' * 400}", "-5")
+        for interrupted in ("false", "true")
+    ),
+    '{"playback_position": 0.1, "interrupted": "false"}',
+    '{"playback_position": 99.5, "interrupted": false}',
+    '{"playback_position": true, "interrupted": []}',
+    '{"playback_position": {"s": 1}}',
+    "[" * 2000,
+    "[]",
+    "",
 )
 
 Tell = Callable[..., None]
@@ -92,12 +108,18 @@ class _Receiver(DataStreamAudioReceiver):
     def notify_playback_started(self) -> None:
         super().notify_playback_started()
         self._avatar.playback_started()
+        self._avatar.babble()
 
     def notify_playback_finished(
         self, playback_position: float, interrupted: bool
     ) -> None:
+        told_s = playback_position
+        if self._avatar.fault == "avatar_odd_reports":
+            told_s = math.nan
+            super().notify_playback_finished(told_s, interrupted)
         if self._avatar.fault != "avatar_silent_finish":
-            super().notify_playback_finished(playback_position, interrupted)
+            super().notify_playback_finished(told_s, interrupted)
+        self._avatar.babble()
         self._avatar.tell(
             "playback_finished",
             position_s=playback_position,
@@ -125,6 +147,7 @@ class Avatar:
         self._room = rtc.Room()
         self._users: int | None = None
         self._last: dict[str, Any] = {}
+        self._babbling: set[asyncio.Task[None]] = set()
         self._task = asyncio.create_task(self._live(), name=self._id)
         # Here, for a task that is cancelled at once does not even begin.
         self._task.add_done_callback(lambda _: self.tell(**self._last))
@@ -148,6 +171,26 @@ class Avatar:
             delay_s = self._command["delay_ms"] / 1000
             loop = asyncio.get_running_loop()
             loop.call_later(delay_s, lambda: self._end(event="died"))
+
+    def babble(self) -> None:
+        """Report what is not so, if that is its fault."""
+        if self.fault == "avatar_odd_reports":
+            task = asyncio.create_task(self._babble())
+            self._babbling.add(task)
+            task.add_done_callback(self._babbling.discard)
+
+    async def _babble(self) -> None:
+        await asyncio.gather(
+            *(
+                self._room.local_participant.perform_rpc(
+                    destination_identity=self._command["on_behalf_of"],
+                    method="lk.playback_finished",
+                    payload=payload,
+                )
+                for payload in _ODD_REPORTS
+            ),
+            return_exceptions=True,
+        )
 
     def _end(self, **last_report: Any) -> None:
         if not self._last:

@@ -55,6 +55,7 @@ AVATAR = (
     "avatar_no_video",
     "avatar_dies",
     "avatar_silent_finish",
+    "avatar_odd_reports",
 )
 _DEFAULT_DELAY_MS = {
     "slow": 1000.0,
