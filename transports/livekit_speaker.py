@@ -189,7 +189,11 @@ class Speaker:
             self._say_finished([Finished(utterance, 0.0, False)])
             return
         stream.given.closed_at = self._clock()
-        await stream.writer.aclose()
+        try:
+            await stream.writer.aclose()
+        except _TROUBLE:
+            stream.given.torn = True
+            raise
 
     async def _stop(self, cut: Cut) -> None:
         stream, self._stream = self._stream, None

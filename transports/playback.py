@@ -183,9 +183,12 @@ class Playback:
         return over
 
     def assume_end(self, now: float) -> list[Finished]:
-        """What must be over, where an end was told that was another one's."""
+        """What must be over, where its own end may never be told: another
+        one's was, or it broke off."""
         head = self._wanted
-        if head is None or head.closed_at is None or not head.doubted:
+        if head is None or head.closed_at is None:
+            return []
+        if not (head.doubted or head.torn):
             return []
         if now <= self._by(head, head.closed_at) + _LAG_S:
             return []
