@@ -260,7 +260,10 @@ class ConversationDriver:
             and self._failures < len(_START_AGAIN_S)
         )
         if again:
-            self._start_at = self._now() + _START_AGAIN_S[self._failures]
+            pause_s = _START_AGAIN_S[self._failures]
+            self._start_at = self._now() + max(
+                pause_s, error.retry_after_s or 0.0
+            )
             self._failures += 1
         else:
             self._unwant("failed")

@@ -126,15 +126,15 @@ class Voice:
         if current and turn and current.turn and turn != current.turn:
             self._end_current()
             self._request = None
-        elif current and now >= self._last_at + _SILENCE_S:
+        elif now >= self._last_at + _SILENCE_S:
             self._fall_silent()
-        if self._current is None:
-            name = self._ids.next(self._request)
-            self._current = Utterance(name, turn, now, self._request)
         self._last_at = now
         pcm = self._whole(pcm)
         if not pcm.data:
             return
+        if self._current is None:
+            name = self._ids.next(self._request)
+            self._current = Utterance(name, turn, now, self._request)
         self._items.append(Speech(self._current, pcm))
         self._held_s += pcm.duration_s
         most_s = _MOST_S if self._is_taken(now) else _HELD_S
