@@ -253,6 +253,10 @@ class ConversationDriver:
         if error.kind in ("auth", "credits"):
             parts.refused = error
             parts.refused_until = self._now() + _REFUSED_S
+        elif error.retry_after_s and error is not parts.refused:
+            # Nor after a pause that Tavus has asked for, and not for others.
+            parts.refused = error
+            parts.refused_until = self._now() + error.retry_after_s
         self._starts.refuse(error)
         again = (
             error.retryable
@@ -260,10 +264,9 @@ class ConversationDriver:
             and self._failures < len(_START_AGAIN_S)
         )
         if again:
-            pause_s = _START_AGAIN_S[self._failures]
-            self._start_at = self._now() + max(
-                pause_s, error.retry_after_s or 0.0
-            )
+            self._start_at = self._now() + _START_AGAIN_S[self._failures]
+            if error is parts.refused:
+                self._start_at = max(self._start_at, parts.refused_until)
             self._failures += 1
         else:
             self._unwant("failed")

@@ -77,6 +77,8 @@ class TavusError(Exception):
 
     def __str__(self) -> str:
         status = f" (HTTP {self.status})" if self.status else ""
+        if self.retry_after_s:
+            status += f"; it asks to wait {self.retry_after_s:g} s"
         hint = f" - {self.hint}" if self.hint else ""
         return f"{self.message}{status}{hint}"
 

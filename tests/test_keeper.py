@@ -790,6 +790,32 @@ def test_a_refused_account_is_not_asked_for_every_join(
     run(main())
 
 
+def test_the_pause_that_tavus_asks_for_is_kept_for_whoever_joins(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        simulator.add_fault(
+            "create", "status", status=429, retry_after_s=600, count=1
+        )
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        loop = asyncio.get_running_loop()
+        kept.keeper.user_joined("u1")
+        failed = await kept.heard(Failed)
+        assert "it asks to wait 600 s" in str(failed.error)
+        began = loop.time()
+        await asyncio.sleep(300)
+        kept.keeper.user_joined("u2")  # who is told, too
+        await kept.heard(Failed, 2)
+        assert simulator.ledger()["requests"]["create"] == 1
+        await kept.heard(Created, 2)
+        assert 600 <= loop.time() - began < 602
+        assert simulator.ledger()["requests"]["create"] == 3
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_while_a_user_waits_a_start_is_tried_again(tmp_path: Path) -> None:
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator())
