@@ -171,7 +171,7 @@ class Minimal(AsyncExtension):
         self._bare: Bare
         self._made: dict[str, dict[str, str]] = {}
 
-    async def on_start(self, ten_env: AsyncTenEnv) -> None:
+    async def on_init(self, ten_env: AsyncTenEnv) -> None:
         base_url, _ = await ten_env.get_property_string("base_url")
         self._session = aiohttp.ClientSession(headers={"x-api-key": KEY})
         self._bare = Bare(self._session, base_url)

@@ -65,3 +65,13 @@ def test_the_minimal_graph_uses_what_is_declared() -> None:
     (wiring,) = [c for c in graph["connections"] if c["extension"] == "tavus"]
     assert set(wiring["cmd"][0]["names"]) <= received
     assert {data["name"] for data in wiring["data"]} <= sent
+
+
+def test_a_worker_gets_descriptors_for_a_hundred_rooms_and_all_streams() -> (
+    None
+):
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    limits = {int(n) for n in re.findall(r"(?:-n |NOFILE=|nofile=)(\d+)", text)}
+    assert len(limits) == 1
+    # 100 rooms on the native runtime, and max_connections.
+    assert limits.pop() >= 4898 + 1000
