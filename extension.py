@@ -31,7 +31,7 @@ from ten_runtime import (
 
 from .config import ConfigError, EndOptions, StartOptions, TavusConfig
 from .errors import TavusError, TavusValidationError
-from .events import Event
+from .events import Created, Event
 from .frames import (
     audio_frame_of,
     video_frame_of,
@@ -271,14 +271,14 @@ class TavusExtension(AsyncExtension):
         config = self._config
         assert config is not None  # events come from the keeper made of it
         try:
-            for number, message in enumerate(
-                messages(event, config.transport, config.playground_action)
+            for message in messages(
+                event, config.transport, config.playground_action
             ):
-                # The URL arrives before the rest is made up. On the native
-                # runtime it passes through threads that wait for this one.
-                if number:
-                    await asyncio.sleep(_REST_S)
                 await _send(ten_env, message)
+                if isinstance(event, Created):
+                    # The URL arrives before the rest is made up. On the native
+                    # runtime it goes through threads that wait for this one.
+                    await asyncio.sleep(_REST_S)
         except Exception as problem:  # pylint: disable=broad-except
             # A graph that cannot hear us is no reason to end a call.
             ten_env.log_error(self.line(f"cannot tell the graph: {problem!r}"))
