@@ -17,7 +17,7 @@ _PROPERTIES = checkout.ROOT / "examples" / "tavus" / "tenapp" / "property.json"
 
 
 class ExampleApp(App):
-    """Runs the first graph of the example.
+    """Runs the first graph of the example, of it the nodes that are named.
 
     Args:
         changed: Properties by node, over those of the example.
@@ -32,10 +32,22 @@ class ExampleApp(App):
         properties = json.loads(_PROPERTIES.read_text(encoding="utf-8"))
         graphs = properties["ten"]["predefined_graphs"]
         del graphs[1:]
-        for node in graphs[0]["graph"]["nodes"]:
+        graph = graphs[0]["graph"]
+        graph["nodes"] = self._named(graph["nodes"], "name")
+        for node in graph["nodes"]:
             node["property"].update(self._changed[node["name"]])
+        graph["connections"] = self._named(graph["connections"], "extension")
+        for connection in graph["connections"]:
+            for message in (*connection.get("cmd", ()), *connection["data"]):
+                message["dest"] = self._named(message["dest"], "extension")
+            connection["data"] = [
+                one for one in connection["data"] if one["dest"]
+            ]
         ten_env.init_property_from_json(json.dumps(properties))
         ten_env.on_configure_done()
+
+    def _named(self, items: list[Any], name: str) -> list[Any]:
+        return [one for one in items if one[name] in self._changed]
 
 
 if __name__ == "__main__":
