@@ -194,6 +194,14 @@ async def test_a_token_lets_another_in(livekit_server: LiveKitServer) -> None:
             "token: ten-rtc is our own identity; whoever joins with it "
             "throws us out",
         ),
+        *(
+            (
+                {"identity": name},
+                f"token: {name} is reserved for Tavus's avatar and who speaks "
+                "through it; whoever joins with it throws them out",
+            )
+            for name in ("tavus-avatar-agent", "tavus-python")
+        ),
         (
             {"identity": "x", "ttl_s": 0},
             "token: ttl_s is not a number from 1 to 86400",

@@ -46,6 +46,11 @@ def problem_of(**properties: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["tavus-avatar-agent", "tavus-python"])
+def test_reserved_names_are_not_ours_to_take(name: str) -> None:
+    assert f"identity: {name!r} is reserved" in problem_of(identity=name)
+
+
 def test_what_property_json_ships_are_the_defaults() -> None:
     shipped = json.loads((PACKAGE / "property.json").read_text())
     fields = {field.name for field in dataclasses.fields(LiveKitConfig)}

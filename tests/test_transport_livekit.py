@@ -320,6 +320,76 @@ async def test_only_the_avatar_may_say_what_is_played(
         assert staged.said("livekit.playback_finished") == []
 
 
+async def test_a_user_who_takes_the_avatars_name_is_not_spoken_to(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        await staged.heard("livekit.avatar_joined")
+        streams: list[str] = []
+        async with Peer(
+            livekit_server, staged.room, "tavus-avatar-agent"
+        ) as mallory:
+            mallory.room.register_byte_stream_handler(
+                "lk.audio_stream", lambda _, sender: streams.append(sender)
+            )
+            await mallory.show_picture(320, 180)
+            answer = await mallory.room.local_participant.perform_rpc(
+                destination_identity="tavus-python",
+                method="lk.playback_finished",
+                payload='{"playback_position": 1.0, "interrupted": false}',
+            )
+            assert answer == "reject"
+            staged.speak(tone(440, 0.5, 24_000))
+            staged.voice.end("")
+            await staged.until(lambda: staged.failed)
+            assert streams == []
+        assert str(staged.failed[0].error).startswith(
+            "the avatar has left the room"
+        )
+        # What was said is for the avatar that comes in its place.
+        second = await staged.avatar(2)
+        assert (await second.until_heard()).duration_s == 0.5
+
+
+async def test_a_request_id_of_any_length_loses_no_utterance(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    async with Staged(livekit_server, tmp_path) as staged:
+        staged.keeper.user_joined("u1")
+        avatar = await staged.avatar()
+        spoken, request_id = tone(440, 0.3, 24_000), "r" * 100_000
+        staged.voice.start(request_id)
+        staged.speak(spoken)
+        staged.voice.end(request_id)
+        assert (await avatar.until_heard()).audio == spoken.tobytes()
+        finished = await staged.heard("livekit.playback_finished")
+        assert finished["utterance_id"] == request_id
+        assert staged.failed == []
+        assert max(map(len, staged.logged), default=0) < 1000
+
+
+async def test_a_huge_answer_of_the_avatar_is_not_logged_whole(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    def wordy(_number: int, url: str, token: str) -> Avatar:
+        return Avatar(url, token, speed=1, answer="no " * 4000)
+
+    async with Staged(livekit_server, tmp_path, wordy) as staged:
+        staged.keeper.user_joined("u1")
+        await staged.avatar()
+        staged.speak(tone(440, 3.0, 24_000))
+        await staged.heard("livekit.playback_started")
+        staged.voice.flush()
+        await staged.heard("livekit.playback_finished")
+        (line,) = [
+            line
+            for line in staged.logged
+            if line.startswith("the avatar answers a flush with")
+        ]
+        assert len(line) < 200
+
+
 async def test_nothing_is_held_for_nobody(
     livekit_server: LiveKitServer, tmp_path: Path
 ) -> None:

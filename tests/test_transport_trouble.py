@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from livekit import api
@@ -24,7 +25,9 @@ from ten_packages.extension.tavus_python.errors import (
     TavusCancelledError,
     TavusError,
 )
+from ten_packages.extension.tavus_python.events import Ended
 from ten_packages.extension.tavus_python.transports import (
+    livekit_room,
     playback,
     transport_of,
     voice,
@@ -177,6 +180,100 @@ async def test_who_ends_while_another_leaves_enters_no_room(
         assert not FAREWELLS
         async with Peer(livekit_server, staged.room) as peer:
             assert peer.others == set()
+
+
+async def test_an_avatar_that_leaves_has_finished_what_it_was_given(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    def slow(_number: int, url: str, token: str) -> Avatar:
+        return Avatar(url, token, speed=1)
+
+    async with Staged(livekit_server, tmp_path, slow) as staged:
+        await staged.keeper.start(StartOptions())
+        avatar = await staged.avatar()
+        staged.voice.start("closed")
+        staged.speak(tone(440, 5.0, 24_000))
+        staged.voice.end("closed")
+        await avatar.until_heard()
+        await staged.heard("livekit.playback_started")
+        await avatar.leave()
+        finished = await staged.heard("livekit.playback_finished")
+        assert finished.pop("playback_position_s") < 5.0
+        assert finished == {
+            "utterance_id": "closed",
+            "interrupted": True,
+            "assumed": True,
+        }
+        again = Avatar(livekit_server.url, staged.tokens[0])
+        try:
+            again.come()
+            await asyncio.wait_for(again.joined.wait(), 10)
+            for number in range(2, 5):
+                staged.voice.start(f"r{number}")
+                staged.speak(tone(440, 0.5, 24_000))
+                staged.voice.end(f"r{number}")
+            last = await staged.heard("livekit.playback_finished", 4)
+        finally:
+            await again.leave()
+        assert last == {
+            "utterance_id": "r4",
+            "playback_position_s": 0.5,
+            "interrupted": False,
+        }
+        assert [
+            one["utterance_id"]
+            for one in staged.said("livekit.playback_finished")
+        ] == ["closed", "r2", "r3", "r4"]
+        assert staged.failed == []
+        await staged.keeper.end()
+
+
+async def test_what_was_under_way_at_an_end_from_tavus_is_interrupted(
+    livekit_server: LiveKitServer, tmp_path: Path
+) -> None:
+    def slow(_number: int, url: str, token: str) -> Avatar:
+        return Avatar(url, token, speed=1)
+
+    async with Staged(
+        livekit_server, tmp_path, slow, status_poll_s=1
+    ) as staged:
+        staged.keeper.user_joined("u1")
+        await staged.avatar()
+        for request_id in ("spoken", "waiting"):
+            staged.voice.start(request_id)
+            staged.speak(tone(440, 9.0, 24_000))
+            staged.voice.end(request_id)
+        await staged.heard("livekit.playback_started")
+        (conversation_id,) = staged.simulator.active
+        staged.simulator.shutdown(conversation_id, "max_call_duration reached")
+        await staged.until(lambda: staged.ended)
+        told = staged.said("livekit.playback_finished")
+        assert [(one["utterance_id"], one["interrupted"]) for one in told] == [
+            ("spoken", True),
+            ("waiting", True),
+        ]
+        assert isinstance(staged.events[-1], Ended)
+        assert staged.failed == []
+
+
+@pytest.mark.parametrize(
+    ("off_s", "said"),
+    [(3600, "not valid yet"), (-90_000, "token is expired")],
+)
+async def test_a_clock_that_is_off_is_named(
+    livekit_server: LiveKitServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    off_s: int,
+    said: str,
+) -> None:
+    clock = SimpleNamespace(time=lambda: time.time() + off_s)
+    monkeypatch.setattr(livekit_room, "time", clock)
+    async with Staged(livekit_server, tmp_path) as staged:
+        with pytest.raises(TavusAuthError) as refused:
+            await staged.keeper.start(StartOptions())
+        assert said in str(refused.value)
+        assert "set the clock of this machine" in str(refused.value)
 
 
 async def test_an_end_from_tavus_takes_the_avatar_and_is_no_failure(

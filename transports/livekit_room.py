@@ -22,6 +22,8 @@ AVATAR_IDENTITY = "tavus-avatar-agent"
 # Clocks of different machines differ.
 _SKEW_S = 120
 _MARGIN_S = 600
+# How a LiveKit server says that a token is of another time.
+_CLOCK_WORDS = ("not valid yet", "token is expired")
 
 
 def avatar_in(room: rtc.Room) -> rtc.RemoteParticipant | None:
@@ -88,6 +90,12 @@ def refusal(config: TavusConfig, text: str) -> TavusError:
         config.livekit_api_secret.get_secret_value(),
     )
     said = f"cannot enter the LiveKit room: {' '.join(clean.split())}"
+    if any(words in text for words in _CLOCK_WORDS):
+        return TavusAuthError(
+            said,
+            hint="set the clock of this machine, or the LiveKit server's: "
+            "tokens are made and judged by them",
+        )
     if "proxy" in text.lower():
         return TavusNetworkError(
             said,

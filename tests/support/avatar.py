@@ -73,6 +73,7 @@ class Avatar:
         finishes: Whether it says when it has finished.
         speed: How much faster than in real time it speaks.
         publishes_audio: Whether what it speaks is heard in the room.
+        answer: To a flush.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Avatar:
         finishes: bool = True,
         speed: float = 20.0,
         publishes_audio: bool = False,
+        answer: str = "ok",
     ) -> None:
         self.claims: dict[str, Any] = jwt.decode(
             token, options={"verify_signature": False}
@@ -97,6 +99,7 @@ class Avatar:
         self._url, self._token = url, token
         self._video, self._speed = video, speed
         self._publishes_audio = publishes_audio
+        self._answer = answer
         self._agent = self.claims["attributes"]["lk.publish_on_behalf"]
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -262,7 +265,7 @@ class Avatar:
                 line.cleared = True
             self._playing.cancel()
         self._news.set()
-        return "ok"
+        return self._answer
 
     async def _film(self, source: rtc.VideoSource) -> None:
         picture = np.full(WIDTH * HEIGHT * 3 // 2, 128, np.uint8)

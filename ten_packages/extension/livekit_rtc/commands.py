@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import tokens
-from .config import LiveKitConfig
+from .config import RESERVED, LiveKitConfig
 from .errors import ConfigError
 
 _IDENTITY_MAX = 256
@@ -48,6 +48,11 @@ def token_for(
         0 < len(identity.strip()) <= _IDENTITY_MAX
     ):
         raise ConfigError("token: identity is missing; say who it is for")
+    if identity in RESERVED:
+        raise ConfigError(
+            f"token: {identity} is reserved for Tavus's avatar and who speaks "
+            "through it; whoever joins with it throws them out"
+        )
     if identity == config.identity:
         raise ConfigError(
             f"token: {identity} is our own identity; whoever joins with it "

@@ -24,6 +24,9 @@ _TRUE = (True, 1, "true", "1", "yes", "on")
 _FALSE = (False, 0, "false", "0", "no", "off")
 _RATES_HZ = (8000, 16_000, 24_000, 32_000, 44_100, 48_000)
 _NAME_MAX = 256
+# tavus_python's: of Tavus's avatar, and of who tells it what to say. Whoever
+# joins with one of them throws its owner out.
+RESERVED = ("tavus-avatar-agent", "tavus-python")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ class LiveKitConfig:
             config.room or config.token
         ):
             problems.append("room: is not set; write the room's name")
+        if config.identity in RESERVED:
+            problems.append(
+                f"identity: {config.identity!r} is reserved for Tavus's avatar "
+                "and who speaks through it; write another"
+            )
         if problems:
             raise ConfigError("livekit_rtc: " + " | ".join(problems))
         return config
