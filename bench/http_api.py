@@ -24,6 +24,7 @@ import statistics
 import sys
 import urllib.request
 
+import checkout
 from http_bare import NAME as BARE_NAME
 from http_contenders import (
     API,
@@ -124,6 +125,7 @@ def main() -> int:
     args = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is missing; on Debian: apt-get install wrk")
+    print(f"on {checkout.runtime_name()}", flush=True)
     measure_pairs(args)
     measure_streams(args.streams)
     for what, good in RESULTS:
