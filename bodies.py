@@ -121,6 +121,14 @@ def session_body(
     return copy.deepcopy(merged(body, config.params))
 
 
+def session_idle_s(config: "TavusConfig") -> float:
+    """When a session that is asked for so ends by itself; 0 for never."""
+    sent = config.params.get("activity_idle_timeout")
+    if isinstance(sent, (int, float)) and 0 <= sent < float("inf"):
+        return float(sent)
+    return config.activity_idle_timeout  # the other would be refused
+
+
 def persona_body(config: "TavusConfig") -> dict[str, Any]:
     """The body of ``POST /v2/personas``: the fields that are set.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import coerce
+from .bodies import session_idle_s
 from .plausibility import implausible
 from .sections import PersonaSpec, RecordingStorage, Section
 
@@ -294,7 +295,7 @@ def _agora_warnings(config: "TavusConfig") -> Iterator[str]:
     for name in _NOT_IN_SESSIONS:
         if getattr(config, name):
             yield f"{name}: is unused with transport 'agora'; unset it"
-    if not config.activity_idle_timeout:
+    if not session_idle_s(config):
         yield (
             "activity_idle_timeout: 0 lets a session run for ever whose start "
             "was not answered; write seconds"

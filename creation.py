@@ -249,8 +249,8 @@ class Creator:
             )
             if not made.conversation_id:
                 break
-            for other in others:
-                self._end_double(entry, other)
+            made_id = made.conversation_id
+            self._reaper.only(replace(entry, conversation_id=made_id), others)
             if private:
                 # Only the lost answer had the token without which nobody
                 # can join.
@@ -274,15 +274,6 @@ class Creator:
                 "the end have to stay, or a lost answer is not found again",
                 name,
                 entry.name,
-            )
-
-    def _end_double(self, entry: Entry, other: Conversation) -> None:
-        """One request made two conversations."""
-        if other.conversation_id:
-            name = f"{entry.name} {other.conversation_id}"
-            conversation_id = other.conversation_id
-            self._reaper.end(
-                replace(entry, name=name, conversation_id=conversation_id)
             )
 
     def _needs_url(self, made: Conversation, body: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ import secrets
 from dataclasses import replace
 
 from .background import supervised
+from .bodies import session_idle_s
 from .config import TavusConfig
 from .journal import Entry, Journal
 
@@ -48,7 +49,7 @@ class Intents:
             base_url=config.base_url,
             account=account,
             session=sessions,
-            idle_s=config.activity_idle_timeout if sessions else 0,
+            idle_s=session_idle_s(config) if sessions else 0,
         )
         self._written: list[Entry] = []
         self._due: asyncio.TimerHandle | None = None

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from .errors import TavusError, TavusNotFoundError, TavusProtocolError
 from .journal import Entry, Journal, Orphans
+from .late import LateNames
 from .listings import Listings
 from .tavus_client import Conversation, TavusClient
 
-# How long a conversation may still appear under a name.
+# How long a conversation may be unknown that is there, or on its way; what
+# comes later is found by the sweeps (late.py).
 SETTLE_S = 60.0
 # Dead workers are looked for at start and then at this pace.
 SWEEP_EVERY_S = 30.0
@@ -23,6 +26,8 @@ _SETTLE_STEP_S = 0.1
 _FIRST_RETRY_S = 0.25
 _LAST_RETRY_S = 3.0
 _REFUSED_RETRY_S = 30.0
+# A session is in no list: so often in a row it has to be unknown.
+_TIMES_UNKNOWN = 4
 # How long the files of another key are held while Tavus is asked.
 _ASK_S = 20.0
 _FORBIDDEN = 403
@@ -57,6 +62,7 @@ class Reaper:
         self._ending: dict[str, asyncio.Task[bool]] = {}
         # Names under which there was nothing, so far.
         self._watched: set[str] = set()
+        self._late = LateNames(self.find, self._end_late, self._late_is_over)
         self._listings = Listings(client, lambda: bool(self._ending))
         # Names that this key's account does not know, and those of which it
         # did not say.
@@ -105,6 +111,7 @@ class Reaper:
         """Sweeps now and then; to be run as a task and cancelled."""
         while True:
             await self.sweep()
+            await self._late.look()
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def settle(self, timeout_s: float) -> None:
@@ -126,6 +133,18 @@ class Reaper:
         """The active ones of that name or id; see ``Listings.find``."""
         return await self._listings.find(entry.name, entry.conversation_id)
 
+    def only(self, entry: Entry, others: list[Conversation]) -> None:
+        """One request made several: what else has the name is ended.
+
+        Also what still comes under it.
+
+        Args:
+            entry: With the id of the one that is wanted.
+            others: What is known of the others.
+        """
+        self._late.expect(entry)
+        self._end_late(entry, others)
+
     async def close(self) -> None:
         """Stops everything; what is not confirmed stays in the journal."""
         tasks = list(self._ending.values())
@@ -133,6 +152,20 @@ class Reaper:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._listings.close()
+
+    def _end_late(self, entry: Entry, unwanted: list[Conversation]) -> None:
+        if not entry.conversation_id:
+            self.end(entry)
+            return
+        for other in unwanted:
+            if other.conversation_id:
+                name = f"{entry.name} {other.conversation_id}"
+                other_id = other.conversation_id
+                self.end(replace(entry, name=name, conversation_id=other_id))
+
+    def _late_is_over(self, entry: Entry) -> None:
+        if not entry.conversation_id:  # else it is of the one that is wanted
+            self._journal.over(entry.name)
 
     def _end_orphan(self, entry: Entry) -> None:
         self._log.info(
@@ -221,7 +254,10 @@ class Reaper:
 
     async def _end_until_over(self, entry: Entry, since: float | None) -> bool:
         loop = asyncio.get_running_loop()
-        began = loop.time() if since is None else since
+        # A session ends by itself when nobody talks to it: from now on.
+        if since is None or entry.session:
+            since = loop.time()
+        times_unknown = 0
         what = entry.conversation_id or entry.name
         retry_s = _FIRST_RETRY_S
         level = logging.WARNING
@@ -246,15 +282,24 @@ class Reaper:
                 retry_s = longest_s = _REFUSED_RETRY_S
                 passes = False
             else:
-                if ended is None:
+                if entry.session and ended is False:
+                    times_unknown += 1
+                    if times_unknown < _TIMES_UNKNOWN:
+                        ended = None
+                elif ended is None:
                     self._watched.add(entry.name)
                 else:
                     self._watched.discard(entry.name)
-            looked_s = loop.time() - began
+            looked_s = loop.time() - since
             if ended is not None or (
                 passes and looked_s > (entry.idle_s or SETTLE_S)
             ):
-                self._journal.over(entry.name)
+                if ended is None and not (
+                    entry.session or entry.conversation_id
+                ):
+                    self._late.expect(entry)
+                else:
+                    self._journal.over(entry.name)
                 return bool(ended)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, longest_s)

@@ -145,8 +145,8 @@ class TavusClient(TavusHttp):
 
         What Tavus answers for one that is over is not documented (clients
         report 400), and 400 can mean a wrong id: so it is looked up. So is
-        a success that reads like a proxy's page. Whatever then has another
-        status than "active" is over.
+        a success that says something, for Tavus's is empty: it may be of a
+        proxy. Whatever then has another status than "active" is over.
 
         Returns:
             True if this call ended it; False if it was over already (or an
@@ -160,7 +160,7 @@ class TavusClient(TavusHttp):
         path = _path("conversations", conversation_id)
         doubt: TavusError | None = None
         try:
-            if await self._request("POST", f"{path}/end", _is_success):
+            if await self._request("POST", f"{path}/end", _is_empty):
                 return True
         except TavusError as error:
             if error.status not in (400, 404, 409):
@@ -171,7 +171,9 @@ class TavusClient(TavusHttp):
             raise TavusNotFoundError("Tavus does not say whether it runs")
         if not found.is_active:
             return False
-        doubt = doubt or TavusProtocolError("a page answered to the end of it")
+        doubt = doubt or TavusProtocolError(
+            "something else than Tavus answered to the end of it"
+        )
         doubt.retryable = True
         raise doubt
 
@@ -215,7 +217,7 @@ class TavusClient(TavusHttp):
                 into the head, where some servers want it.
 
         Returns:
-            False if it was over already.
+            False if it was over already, or so it seems.
 
         Raises:
             TavusError: It may be there still.
@@ -224,7 +226,7 @@ class TavusClient(TavusHttp):
             stopped = await self._request(
                 "DELETE",
                 f"{_SESSIONS}/stop",
-                _is_success,
+                _is_stopped,
                 body={"session_id": session_id, "session_token": session_token},
                 bearer=session_token,
             )
@@ -232,7 +234,8 @@ class TavusClient(TavusHttp):
             return False
         if not stopped:
             raise TavusProtocolError(
-                "a page answered to the end of it", retryable=True
+                "something else than Tavus answered to the end of it",
+                retryable=True,
             )
         return True
 
@@ -326,9 +329,18 @@ def _nothing(_reply: Reply) -> None:
     """Success without content; whatever bytes come with it say no more."""
 
 
-def _is_success(reply: Reply) -> bool:
-    # Tavus answers nothing, or JSON; a captive portal answers a page.
-    return not reply.body.lstrip().startswith(b"<")
+def _is_empty(reply: Reply) -> bool:
+    return not reply.body.strip()
+
+
+def _is_stopped(reply: Reply) -> bool:
+    """What Agora's protocol answers, or nothing; not what a proxy does."""
+    if _is_empty(reply):
+        return True
+    try:
+        return record_of(reply).get("status") == "success"
+    except TavusProtocolError:
+        return False
 
 
 def _is_changed(reply: Reply) -> bool:

@@ -224,7 +224,8 @@ async def test_an_id_of_whatever_characters_is_quoted_and_ended(text, quoted):
             heads.append(await reader.readuntil(b"\r\n\r\n"))
             if b"Content-Length: 2" in heads[-1]:
                 await reader.readexactly(2)
-            writer.write(raw)
+            ends = b"/end HTTP/" in heads[-1]
+            writer.write(reply("200 OK", b"") if ends else raw)
 
     async with (
         playing(play) as base_url,

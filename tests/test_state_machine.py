@@ -33,6 +33,7 @@ from tavus_sim import Simulator
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import TavusError
 from ten_packages.extension.tavus_python.events import Reported
+from ten_packages.extension.tavus_python.late import LATE_S
 from ten_packages.extension.tavus_python.tavus_client import Conversation
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
@@ -263,6 +264,7 @@ class Lifecycle(RuleBasedStateMachine):
                 self.kept = self.do(self.open_keeper())
                 self.do(asyncio.sleep(70))
                 assert self.simulator.active == []
+                self.do(asyncio.sleep(LATE_S + 60))
                 self.do(self.kept.keeper.close())
                 assert list(Path(self.folder.name).iterdir()) == []
                 self.done["examples"] += 1
