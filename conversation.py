@@ -19,13 +19,13 @@ from .config import StartOptions
 from .creation import NO_OPTIONS
 from .errors import TavusCancelledError, TavusError
 from .events import Created, Ended, Failed, Measured, Reported
-from .polling import Polling
+from .polling import NEVER, Polling
 from .presence import Presence
 from .reports import POLL
 from .running import Parts, Running, reason_there
 from .tavus_client import Conversation
 from .transports import News, Problem, Stage, Trouble
-from .waiting import Answers, changed_or_due, unless_changed
+from .waiting import Answers, changed_or_due
 
 # While somebody waits, a start that failed for a passing reason is tried
 # again after these times.
@@ -40,6 +40,8 @@ _TOO_LONG = "max_call_duration reached"
 # So often in a row Tavus has to know nothing of a conversation before its list
 # is asked.
 _TIMES_UNKNOWN = 2
+# A command waits so long for what became of an earlier request.
+_BLOCKED_S = 10.0
 # Of a status that no document knows.
 _REASON_CHARS = 64
 
@@ -75,6 +77,8 @@ class ConversationDriver:
         self._replace_at = 0.0
         # Requests of which nobody knows yet what they made.
         self._unresolved: set[asyncio.Task[bool]] = set()
+        self._blocked: TavusError | None = None
+        self._refuse_at = NEVER
         self._starts: Answers[Conversation] = Answers()
         self._ends: Answers[None] = Answers()
         self._changed = asyncio.Event()
@@ -109,8 +113,7 @@ class ConversationDriver:
         self._meet_in(options.channel)
         self._leave_at = None
         self._start_at = 0.0
-        running = self._running
-        if running and self._wanted and not (self._ends or running.ending):
+        if running := self._given:
             running.claims += 1
             answer = asyncio.get_running_loop().create_future()
             answer.set_result(running.conversation)
@@ -141,13 +144,16 @@ class ConversationDriver:
 
     def give_up(self) -> None:
         """A start waits no longer: without a user, nobody wants it."""
-        if not self._starts.anybody and not self._presence.anybody:
+        given = self._given is not None and self._given.claims > 0
+        if not (given or self._starts.anybody or self._presence.anybody):
             self._unwant("cancelled")
             self._kick()
 
     def stop(self) -> asyncio.Task[None] | None:
         """Ends it for good; returns the task to wait for, if any."""
         self._unwant("stop")
+        if self._running is not None:  # whatever the task may wait for
+            self._parts.reaper.end(self._running.entry, self._running.since)
         if self._task is not None and not self._task.done():
             self._kick()
         return self._task
@@ -158,6 +164,13 @@ class ConversationDriver:
         return (
             self._running.conversation.conversation_id if self._running else ""
         )
+
+    @property
+    def _given(self) -> Running | None:
+        """What a start is given at once: it runs, and goes on."""
+        running = self._running
+        goes_on = self._wanted and not self._ends
+        return running if running and goes_on and not running.ending else None
 
     @property
     def idle(self) -> bool:
@@ -174,26 +187,41 @@ class ConversationDriver:
             if not self._still_wanted():
                 self._unwant("user_left")
             running = self._running
-            if running is None and not self._unresolved:
+            acted = False
+            if running is not None:
+                acted = await self._tend(running, now)
+            elif self._unresolved:
+                if self._starts and self._blocked and now >= self._refuse_at:
+                    self._starts.refuse(self._blocked)
+                    self.give_up()
+            else:
                 self._ends.give(None)
                 if not self._wanted:
                     self._options = NO_OPTIONS
                     self.abandon(TavusCancelledError("it was ended"))
                     return
-                if now >= self._start_at:
+                acted = now >= self._start_at
+                if acted:
                     await self._start()
-                    continue
-            if running is not None and now >= running.until:
-                self._unwant(_TOO_LONG)
-            # A start that follows an end does not undo it: it gets another.
-            if running is not None and (self._ends or not self._wanted):
-                await self._end(running)
-            elif running is not None and running.trouble is not None:
-                await self._replace(running, running.trouble)
-            elif running is not None and now >= running.polling.due_at:
-                await self._poll(running)
-            else:
+            if not acted:
                 await changed_or_due(self._changed, self._due())
+
+    async def _tend(self, running: Running, now: float) -> bool:
+        """Does what one that runs needs; whether that was anything."""
+        if now >= running.until:
+            self._unwant(_TOO_LONG)
+        # A start that follows an end does not undo it: it gets another.
+        if self._ends or not self._wanted:
+            await self._end(running)
+        elif running.trouble is not None:
+            await self._replace(running, running.trouble)
+        elif running.poll is not None and running.poll.done():
+            self._learn(running, running.poll.result())
+        elif running.poll is None and now >= running.polling.due_at:
+            self._ask(running)
+        else:
+            return False
+        return True
 
     async def _start(self) -> None:
         parts, began = self._parts, self._now()
@@ -218,7 +246,7 @@ class ConversationDriver:
             if isinstance(error, TavusError):
                 # Who ended it is answered where that is done.
                 if not isinstance(error, TavusCancelledError):
-                    await self._start_failed(error)
+                    self._start_failed(error)
                 return
             raise
         now = self._now()
@@ -239,17 +267,19 @@ class ConversationDriver:
             self._options = NO_OPTIONS
             running.claims = self._starts.give(made)
         create_ms = round((now - began) * 1000, 1)
-        await parts.emit(Created(made, self._user_id, self._channel, create_ms))
+        parts.relay.tell(Created(made, self._user_id, self._channel, create_ms))
         if made.status.casefold() == "ended":
             test = parts.config.test_mode
-            await self._ended_there(running, "test_mode" if test else "tavus")
+            self._ended_there(running, "test_mode" if test else "tavus")
         else:
             stage.began(made)
             if not made.is_active:
                 polling.hint(self._now())
 
-    async def _start_failed(self, error: TavusError) -> None:
+    def _start_failed(self, error: TavusError) -> None:
         parts = self._parts
+        if self._unresolved:
+            self._blocked, self._refuse_at = error, self._now() + _BLOCKED_S
         if error.kind in ("auth", "credits"):
             parts.refused = error
             parts.refused_until = self._now() + _REFUSED_S
@@ -271,11 +301,12 @@ class ConversationDriver:
         else:
             self._unwant("failed")
             self._options = NO_OPTIONS
-        await parts.emit(Failed(error, self._user_id, self._channel))
+        parts.relay.tell(Failed(error, self._user_id, self._channel))
 
     async def _end(self, running: Running) -> None:
         reason = self._reason
-        await self._is_over(running, await self._over_there(running) or reason)
+        there = await self._over_there(running)
+        self._is_over(running, there or reason)
 
     async def _replace(self, running: Running, trouble: Trouble) -> None:
         """It cannot go on: it is ended, and another is made, once."""
@@ -290,7 +321,7 @@ class ConversationDriver:
                 self._unwant(trouble.reason)
             elif not self._starts:
                 self._options = running.options
-            await self._parts.emit(
+            self._parts.relay.tell(
                 Failed(
                     trouble.error,
                     self._user_id,
@@ -298,11 +329,12 @@ class ConversationDriver:
                     running.conversation.conversation_id,
                 )
             )
-        await self._is_over(running, there or trouble.reason)
+        self._is_over(running, there or trouble.reason)
 
     async def _over_there(self, running: Running) -> str:
         """Ends it; why it was already over, "" when we ended it."""
         running.ending = True
+        running.stop_asking()
         running.stage.close()
         parts = self._parts
         ended_by_us = await asyncio.shield(
@@ -312,63 +344,68 @@ class ConversationDriver:
             return ""
         return await reason_there(parts.client, running)
 
-    async def _poll(self, running: Running) -> None:
-        """Asks Tavus how it is; whatever changes here comes first."""
-        parts, polling = self._parts, running.polling
-        polling.begin(self._now())
-        conversation_id = running.conversation.conversation_id
+    def _ask(self, running: Running) -> None:
+        """Asks Tavus how it is; what changes here meanwhile goes on."""
+        running.polling.begin(self._now())
+        running.poll = asyncio.create_task(self._seen_there(running))
+        running.poll.add_done_callback(lambda _: self._changed.set())
+
+    async def _seen_there(self, running: Running) -> Conversation | None:
+        """What Tavus says of it; None where it does not answer."""
+        parts = self._parts
         try:
-            seen = await unless_changed(
-                self._changed,
-                parts.client.get_conversation(conversation_id, verbose=True),
+            return await parts.client.get_conversation(
+                running.conversation.conversation_id, verbose=True
             )
         except TavusError as error:
-            polling.failed(self._now())
             parts.log.debug("cannot ask after it: %s", error)
             running.times_unknown += error.kind == "not_found"
-            if running.times_unknown >= _TIMES_UNKNOWN:
-                await self._look_in_list(running)
-            return
-        if seen is None:
-            polling.interrupted()
-            return
-        polling.answered()
-        running.times_unknown = 0
-        for event in running.story.unlisted(seen.events):
-            await parts.reports.report(conversation_id, event, POLL)
-        if seen.status.casefold() == "ended":
-            await self._ended_there(running, seen.shutdown_reason or "tavus")
-        elif not seen.is_active:
-            # Whatever that means: it is over when it has been ended.
-            self._unwant(seen.status[:_REASON_CHARS])
+        if running.times_unknown >= _TIMES_UNKNOWN:
+            await self._look_in_list(running)
+        return None
 
     async def _look_in_list(self, running: Running) -> None:
         """Whether there is really none; a wrong 404 ends no call."""
         try:
-            listed = await unless_changed(
-                self._changed, self._parts.reaper.find(running.entry)
-            )
+            listed = await self._parts.reaper.find(running.entry)
         except TavusError as error:
             self._parts.log.debug("cannot look whether it runs: %s", error)
             return
         if listed:
             running.times_unknown = 0
-        elif listed is not None:
+        else:
             self._unwant("not_found")
 
-    async def _ended_there(self, running: Running, reason: str) -> None:
+    def _learn(self, running: Running, seen: Conversation | None) -> None:
+        """Tavus has been asked."""
+        parts, polling = self._parts, running.polling
+        running.poll = None
+        if seen is None:
+            polling.failed(self._now())
+            return
+        polling.answered()
+        running.times_unknown = 0
+        conversation_id = running.conversation.conversation_id
+        for event in running.story.unlisted(seen.events):
+            parts.reports.report(conversation_id, event, POLL)
+        if seen.status.casefold() == "ended":
+            self._ended_there(running, seen.shutdown_reason or "tavus")
+        elif not seen.is_active:
+            # Whatever that means: it is over when it has been ended.
+            self._unwant(seen.status[:_REASON_CHARS])
+
+    def _ended_there(self, running: Running, reason: str) -> None:
         # Users may still be here, but what they see is a call that ended:
         # only a new join or command starts (and bills) another.
         self._unwant(reason)
         self._parts.journal.over(running.entry.name)
-        await self._is_over(running, reason)
+        self._is_over(running, reason)
 
-    async def _is_over(self, running: Running, reason: str) -> None:
+    def _is_over(self, running: Running, reason: str) -> None:
         self._forget(running)
         self._ends.give(None)
         duration_ms = round((self._now() - running.since) * 1000)
-        await self._parts.relay.passed_on()
-        await self._parts.emit(
+        self._parts.relay.tell(
             Ended(
                 running.conversation.conversation_id,
                 reason,
@@ -418,6 +455,7 @@ class ConversationDriver:
             relay.tell(Measured(conversation_id, told.metrics, *whose))
 
     def _forget(self, running: Running) -> None:
+        running.stop_asking()
         running.stage.close()  # it may have something to say of its end
         self._running = None
         self._parts.reports.closed(running.conversation.conversation_id)
@@ -446,11 +484,31 @@ class ConversationDriver:
         self._failures = 0
 
     def _wait_for(self, task: asyncio.Task[bool]) -> None:
-        def resolved(done: asyncio.Task[bool]) -> None:
-            self._unresolved.discard(done)
+        """Creates nothing before that is done.
+
+        Args:
+            task: Ends what nobody uses; in ``participant_absent_timeout``
+                Tavus does.
+        """
+        at_most_s = self._parts.config.participant_absent_timeout
+
+        def resolved(_: asyncio.Task[bool]) -> None:
+            alarm.cancel()
+            self._unresolved.discard(task)
+            if not self._unresolved:
+                self._blocked = None
             self._changed.set()
             self._on_idle(self)
 
+        def too_long() -> None:
+            self._parts.log.warning(
+                "Tavus has not said for %s s whether there is a conversation; "
+                "its own timer must have ended what nobody joined",
+                at_most_s,
+            )
+            resolved(task)
+
+        alarm = asyncio.get_running_loop().call_later(at_most_s, too_long)
         self._unresolved.add(task)
         task.add_done_callback(resolved)
 
@@ -480,6 +538,7 @@ class ConversationDriver:
     def abandon(self, error: TavusError) -> None:
         """Answers every command that still waits, and leaves the room."""
         if self._running is not None:
+            self._running.stop_asking()
             self._running.stage.close()
         self._starts.refuse(error)
         self._ends.refuse(error)
@@ -487,7 +546,11 @@ class ConversationDriver:
     def _due(self) -> list[float]:
         due = [self._leave_at] if self._leave_at is not None else []
         if self._running is not None:
-            due += [self._running.polling.due_at, self._running.until]
-        elif self._wanted and not self._unresolved:
+            due.append(self._running.until)
+            if self._running.poll is None:
+                due.append(self._running.polling.due_at)
+        elif self._unresolved:
+            due += [self._refuse_at] if self._starts else []
+        elif self._wanted:
             due.append(self._start_at)
         return due

@@ -261,6 +261,12 @@ class Creator:
         task = self._reaper.end(entry)
         if found or not known:  # or found, and cannot be used
             unresolved(task)
+            error.hint = (
+                "it may have made a conversation all the same, and Tavus "
+                "cannot say; nothing else is created here until it can, or "
+                "would have ended it itself (participant_absent_timeout): "
+                f"{self._config.participant_absent_timeout} s"
+            )
             raise error
         return None
 

@@ -211,7 +211,7 @@ class TavusExtension(AsyncExtension):
         except ValueError as problem:
             ten_env.log_warn(self.line(f"{EVENT} is dropped: {problem}"))
             return
-        if not await self._keeper.heard(conversation_id, event, source):
+        if not self._keeper.heard(conversation_id, event, source):
             ten_env.log_debug(f"{EVENT} of a conversation that is not ours")
 
     async def _obey(self, cmd: Cmd) -> dict[str, Any]:

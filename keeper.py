@@ -54,7 +54,7 @@ class ConversationKeeper:
         client: The API; closed by ``close``.
         journal: Where open conversations are noted; closed by ``close``.
         emit: Awaited with every event, in order for each conversation. Must
-            not raise.
+            not raise. Nobody waits for it: it may take its time.
         log: Where it tells what it does.
         transport: How users see the face; in Daily rooms where not given.
             Closed by ``close``.
@@ -69,6 +69,7 @@ class ConversationKeeper:
         log: logging.Logger,
         transport: Transport | None = None,
     ) -> None:
+        relay = Relay(emit, log)
         account = fingerprint(config.tavus_api_key.get_secret_value())
         reaper = Reaper(client, journal, account, config.base_url, log)
         creator = Creator(config, client, journal, reaper, account, log)
@@ -78,10 +79,9 @@ class ConversationKeeper:
             journal,
             reaper,
             creator,
-            Reports(emit),
-            emit,
+            Reports(relay.tell),
             transport or Transport(),
-            Relay(emit, log),
+            relay,
             log,
         )
         journal.on_trouble = self._journal_fails
@@ -125,7 +125,7 @@ class ConversationKeeper:
         if driver and not self._parts.transport.is_avatar(user_id):
             driver.leave(user_id, channel)
 
-    async def heard(
+    def heard(
         self, conversation_id: str, event: Mapping[str, Any], source: str
     ) -> bool:
         """Somebody says something of a conversation.
@@ -141,7 +141,7 @@ class ConversationKeeper:
         Returns:
             Whether the conversation runs here, or lately did.
         """
-        return await self._parts.reports.report(conversation_id, event, source)
+        return self._parts.reports.report(conversation_id, event, source)
 
     async def start(self, options: StartOptions) -> Conversation:
         """Starts a conversation, or returns the one that runs.
@@ -152,8 +152,15 @@ class ConversationKeeper:
         if self._stopping:
             raise TavusStoppingError("the extension is stopping")
         driver = self._driver(options.remote_user_id)
+        answer = driver.start(options)
         try:
-            return await asyncio.wait_for(driver.start(options), _ANSWER_S)
+            return await asyncio.wait_for(answer, _ANSWER_S)
+        except asyncio.CancelledError:
+            if answer.cancelled():
+                driver.give_up()
+            else:
+                driver.give_back()
+            raise
         except asyncio.TimeoutError:
             driver.give_up()
             raise TavusTimeoutError(
@@ -246,9 +253,8 @@ class ConversationKeeper:
         for driver in drivers:
             driver.abandon(TavusStoppingError("the extension is stopping"))
         # It has been leaving while the ends were confirmed.
-        left_s = max(close_s, deadline - loop.time())
-        await parts.transport.close(left_s)
-        await parts.relay.close(close_s)
+        await parts.transport.close(max(close_s, deadline - loop.time()))
+        await parts.relay.close(max(close_s, deadline - loop.time()))
         await parts.creator.intents.close(close_s)
         await parts.reaper.close()
         await parts.journal.close(close_s)

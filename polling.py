@@ -49,11 +49,6 @@ class Polling:
         self._earliest = now + _APART_S
         self.due_at = now + self._every_s
 
-    def interrupted(self) -> None:
-        """Something else came first."""
-        self._asking = False
-        self._sooner(self._earliest)
-
     def failed(self, now: float) -> None:
         """Tavus gave no answer."""
         self._asking = False

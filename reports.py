@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,11 +167,11 @@ class Reports:
     """Tells the graph what is said of conversations that are ours.
 
     Args:
-        emit: Awaited with each event.
+        tell: Called with each event; must not block.
     """
 
-    def __init__(self, emit: Callable[[Reported], Awaitable[None]]) -> None:
-        self._emit = emit
+    def __init__(self, tell: Callable[[Reported], None]) -> None:
+        self._tell = tell
         self._running: dict[str, Story] = {}
         self._ended: dict[str, Story] = {}
 
@@ -197,12 +197,10 @@ class Reports:
         if len(self._ended) > _ENDED_REMEMBERED:
             del self._ended[next(iter(self._ended))]
 
-    async def report(
+    def report(
         self, conversation_id: str, event: Mapping[str, Any], source: str
     ) -> bool:
         """Tells the graph, if it is news of a conversation of ours.
-
-        Nothing is awaited before it is emitted, so the order stays.
 
         Args:
             conversation_id: Which it is about.
@@ -221,7 +219,7 @@ class Reports:
         if story.is_news(event, source):
             if _type_of(event) == SHUTDOWN and source != POLL and story.ask:
                 story.ask()
-            await self._emit(
+            self._tell(
                 Reported(
                     conversation_id, event, story.user_id, story.channel, source
                 )

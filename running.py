@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from .config import StartOptions, TavusConfig
 from .creation import Creator
 from .errors import TavusError
-from .events import Event
 from .journal import Entry, Journal
 from .polling import NEVER, Polling
 from .reaper import Reaper
@@ -34,7 +33,6 @@ class Parts:
     reaper: Reaper
     creator: Creator
     reports: Reports
-    emit: Callable[[Event], Awaitable[None]]
     transport: Transport
     relay: Relay
     log: logging.Logger
@@ -58,7 +56,14 @@ class Running:
     times_unknown: int = 0
     # How many starts were given it, and have not given it back.
     claims: int = 0
+    # Asks Tavus how it is.
+    poll: asyncio.Task[Conversation | None] | None = None
     ending: bool = False
+
+    def stop_asking(self) -> None:
+        """What Tavus would say of it matters no more."""
+        if self.poll is not None:
+            self.poll.cancel()
 
 
 async def reason_there(client: TavusClient, running: Running) -> str:

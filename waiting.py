@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from .polling import NEVER
 
@@ -65,22 +65,3 @@ async def changed_or_due(changed: asyncio.Event, due: Iterable[float]) -> None:
     finally:
         if alarm:
             alarm.cancel()
-
-
-async def unless_changed(
-    changed: asyncio.Event, work: Coroutine[Any, Any, T]
-) -> T | None:
-    """Does some work, and drops it when a change comes first.
-
-    Returns:
-        What came of the work; None when it was dropped.
-    """
-    task = asyncio.create_task(work)
-    change = asyncio.create_task(changed.wait())
-    try:
-        await asyncio.wait((task, change), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
-        change.cancel()
-        await asyncio.gather(task, change, return_exceptions=True)

@@ -242,12 +242,42 @@ def test_nothing_is_made_beside_one_that_cannot_be_ended(
         kept = Kept(tmp_path, simulator)
         kept.keeper.user_joined("u1")
         await kept.heard(Failed)
-        with pytest.raises(TavusError, match="no conversation within"):
+        with pytest.raises(TavusError, match="it may have made a conversat"):
             await kept.keeper.start(StartOptions())
         await asyncio.sleep(3000)
         assert simulator.ledger()["created"] == 1
         simulator.clear_faults()
         await kept.heard(Created)
+        assert len(simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_list_that_is_refused_blocks_nobody_for_ever(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        simulator = new_simulator()
+        simulator.add_fault("create", "hang_after", count=1)
+        simulator.add_fault("list", "status", status=403, count=None)
+        kept = Kept(tmp_path, simulator, participant_absent_timeout=300)
+        kept.keeper.user_joined("u1")
+        failed = await kept.heard(Failed)
+        assert "Tavus cannot say" in failed.error.hint
+        assert "participant_absent_timeout" in failed.error.hint
+        # Commands are told so, too, soon.
+        began = loop.time()
+        for most_s in (10.1, 0.1):
+            with pytest.raises(TavusError, match="Tavus cannot say"):
+                await kept.keeper.start(StartOptions())
+            assert loop.time() - began <= most_s
+            began = loop.time()
+        assert simulator.ledger()["created"] == 1
+        # What nobody joined is over by now, and users are served again.
+        await kept.heard(Created)
+        assert 300 <= loop.time() <= 400
         assert len(simulator.active) == 1
         await kept.keeper.close()
 

@@ -6,6 +6,7 @@
 """Joins, leaves and commands become conversations, and all of them end."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -663,7 +664,7 @@ def test_wrong_404s_end_no_live_call(tmp_path: Path, endpoint: str) -> None:
         kept = Kept(tmp_path, simulator)
         made = await kept.keeper.start(StartOptions())
         simulator.add_fault(endpoint, "status", status=404)
-        await kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
+        kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
         await asyncio.sleep(300)
         assert simulator.active == [made.conversation_id]
         simulator.clear_faults()
@@ -943,16 +944,14 @@ def test_who_says_it_is_over_is_not_believed_but_checked(
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator(), status_poll_s=poll_s)
         made = await kept.keeper.start(StartOptions())
-        assert await kept.keeper.heard(
-            made.conversation_id, _shutdown(), source
-        )
+        assert kept.keeper.heard(made.conversation_id, _shutdown(), source)
         await asyncio.sleep(10)
         assert kept.simulator.active == [made.conversation_id]
         assert kept.ended == []
         assert _gets(kept) == 3
         kept.simulator.shutdown(made.conversation_id, "internal error")
         began = asyncio.get_running_loop().time()
-        await kept.keeper.heard(made.conversation_id, _shutdown(1), source)
+        kept.keeper.heard(made.conversation_id, _shutdown(1), source)
         ended = await kept.heard(Ended)
         assert ended.reason == "internal error"
         assert asyncio.get_running_loop().time() - began < 0.1
@@ -967,7 +966,7 @@ def test_it_is_asked_until_tavus_answers(tmp_path: Path) -> None:
         made = await kept.keeper.start(StartOptions())
         kept.simulator.shutdown(made.conversation_id)
         kept.client.reachable = False
-        await kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
+        kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
         await asyncio.sleep(100)
         kept.client.reachable = True
         await kept.heard(Ended)
@@ -984,7 +983,7 @@ def test_a_join_while_tavus_is_asked_does_not_forget_to_ask(
         kept = Kept(tmp_path, simulator, status_poll_s=0)
         made = await kept.keeper.start(StartOptions())
         kept.simulator.shutdown(made.conversation_id)
-        await kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
+        kept.keeper.heard(made.conversation_id, _shutdown(), "webhook")
         await asyncio.sleep(0.1)
         kept.keeper.user_joined("u1")
         assert (await kept.heard(Ended)).conversation_id == made.conversation_id
@@ -1014,9 +1013,7 @@ def test_a_flood_of_hints_asks_once_a_second_and_once_at_a_time(
 
         kept.client.get_conversation = counted  # type: ignore[method-assign]
         for number in range(1000):
-            await kept.keeper.heard(
-                made.conversation_id, _shutdown(number), "page"
-            )
+            kept.keeper.heard(made.conversation_id, _shutdown(number), "page")
             await asyncio.sleep(0.01)
         assert 9 <= _gets(kept) <= 11
         assert most == 1
@@ -1040,10 +1037,10 @@ def test_webhook_and_poll_are_told_once_in_any_order(tmp_path: Path) -> None:
         }
         kept.simulator.shutdown(made.conversation_id, "first")
         for event in [*reversed(there.events), *joined]:
-            await kept.keeper.heard(made.conversation_id, event, "webhook")
+            kept.keeper.heard(made.conversation_id, event, "webhook")
         await kept.heard(Ended)
         for event in there.events:
-            await kept.keeper.heard(made.conversation_id, event, "webhook")
+            kept.keeper.heard(made.conversation_id, event, "webhook")
         told = [(e.event["event_type"], e.source) for e in kept.of(Reported)]
         assert sorted(told) == [
             ("application.transcription_ready", "webhook"),
@@ -1086,7 +1083,7 @@ def test_a_webhook_does_not_shift_what_polls_have_seen(tmp_path: Path) -> None:
         kept = Kept(tmp_path, new_simulator(), status_poll_s=15)
         made = await kept.keeper.start(StartOptions())
         for number in range(5):
-            await kept.keeper.heard(
+            kept.keeper.heard(
                 made.conversation_id,
                 {"event_type": "application.new", "timestamp": number},
                 "webhook",
@@ -1113,9 +1110,9 @@ def test_what_comes_after_the_end_is_told_with_whose_it_was(
         kept.keeper.user_joined("u1", "other room")
         await kept.heard(Created, 2)
         late = {"event_type": "application.transcription_ready"}
-        assert await kept.keeper.heard(ended_id, late, "webhook")
-        assert not await kept.keeper.heard("c404", late, "webhook")
-        (told,) = kept.of(Reported)
+        assert kept.keeper.heard(ended_id, late, "webhook")
+        assert not kept.keeper.heard("c404", late, "webhook")
+        told = await kept.heard(Reported)
         assert (told.conversation_id, told.user_id, told.channel) == (
             ended_id,
             "u1",
@@ -1134,11 +1131,103 @@ def test_a_conversation_that_moves_is_told_with_its_new_channel(
         kept.keeper.user_joined("u1", "room")
         made = await kept.heard(Created)
         kept.keeper.user_joined("u2", "other room")
-        await kept.keeper.heard(
+        kept.keeper.heard(
             made.conversation.conversation_id, {"event_type": "x"}, "webhook"
         )
-        (told,) = kept.of(Reported)
+        told = await kept.heard(Reported)
         assert told.channel == "other room"
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_joins_without_end_hide_no_end_by_tavus(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator(latency_ms=200)
+        kept = Kept(tmp_path, simulator, status_poll_s=15)
+        kept.keeper.user_joined("u0")
+        made = await kept.heard(Created)
+        simulator.shutdown(made.conversation.conversation_id)
+
+        async def join() -> None:
+            for number in itertools.count(1):
+                kept.keeper.user_joined(f"u{number % 100}")
+                await asyncio.sleep(0.03)
+
+        joining = asyncio.create_task(join())
+        ended = await kept.heard(Ended)
+        joining.cancel()
+        assert ended.duration_ms < 16_000
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_graph_that_does_not_listen_keeps_no_conversation_running(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        kept.listens.clear()
+        for user_id in ("u1", "u2"):
+            kept.keeper.user_joined(user_id)
+        made = await kept.keeper.start(
+            StartOptions.load({"remote_user_id": "u1"})
+        )
+        assert len(simulator.active) == 2
+        await kept.keeper.end(made.conversation_id)
+        for number in range(3000):
+            event = {"event_type": f"application.{number}"}
+            kept.keeper.heard(made.conversation_id, event, "webhook")
+        kept.keeper.user_left("u2")
+        await asyncio.sleep(10)
+        assert simulator.active == []
+        # All is told when it listens again, but for what there is no end to.
+        kept.listens.set()
+        await kept.heard(Ended, 2)
+        assert len(kept.of(Created)) == 2
+        assert 0 < len(kept.of(Reported)) <= 1000
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_a_stop_ends_all_though_the_graph_does_not_listen(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        kept = Kept(tmp_path, new_simulator())
+        kept.listens.clear()
+        await kept.keeper.start(StartOptions())
+        began = loop.time()
+        await kept.keeper.close()
+        assert loop.time() - began <= 1.5
+        assert kept.simulator.active == []
+
+    run(main())
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator(latency_ms=500)
+        kept = Kept(tmp_path, simulator)
+        for after_s in (0.0, 0.4):
+            starting = asyncio.create_task(kept.keeper.start(StartOptions()))
+            await asyncio.sleep(after_s)
+            starting.cancel()
+            await asyncio.sleep(10)
+            assert starting.cancelled()
+            assert simulator.active == []
+        # Another start, which was given the same, keeps it.
+        first = asyncio.create_task(kept.keeper.start(StartOptions()))
+        second = asyncio.create_task(kept.keeper.start(StartOptions()))
+        await asyncio.sleep(0.4)
+        first.cancel()
+        assert (await second).conversation_id in simulator.active
+        await asyncio.sleep(10)
+        assert len(simulator.active) == 1
         await kept.keeper.close()
 
     run(main())

@@ -30,16 +30,16 @@ class Graph:
         self.reports = Reports(self._hear)
         self.story = self.reports.opened("c1", "ann", "room", self._ask)
 
-    async def _hear(self, reported: Reported) -> None:
+    def _hear(self, reported: Reported) -> None:
         self.heard.append(reported)
 
     def _ask(self) -> None:
         self.asked += 1
 
-    async def say(
+    def say(
         self, event: dict[str, Any], source: str = WEBHOOK, of: str = "c1"
     ) -> bool:
-        return await self.reports.report(of, event, source)
+        return self.reports.report(of, event, source)
 
     @property
     def types(self) -> list[Any]:
@@ -67,14 +67,14 @@ def speaking(what: str, role: str, seq: int, legacy: bool) -> dict[str, Any]:
 
 async def test_nothing_is_told_of_a_conversation_that_is_not_ours() -> None:
     graph = Graph()
-    assert not await graph.say(shutdown(), of="c2")
+    assert not graph.say(shutdown(), of="c2")
     assert graph.heard == []
     assert graph.asked == 0
 
 
 async def test_an_event_is_told_with_whose_it_is_and_who_says_so() -> None:
     graph = Graph()
-    assert await graph.say(shutdown(), PAGE)
+    assert graph.say(shutdown(), PAGE)
     assert graph.heard == [
         Reported("c1", shutdown(), "ann", "room", source="page")
     ]
@@ -89,7 +89,7 @@ async def test_webhook_and_poll_say_it_once_whichever_is_first(
     graph = Graph()
     for source in order:
         sent = {"conversation_id": "c1"} if source == WEBHOOK else {}
-        await graph.say({**shutdown(), **sent}, source)
+        graph.say({**shutdown(), **sent}, source)
     assert [reported.source for reported in graph.heard] == [order[0]]
 
 
@@ -105,8 +105,8 @@ async def test_webhook_and_poll_say_it_once_whichever_is_first(
 )
 async def test_one_moment_may_be_written_in_several_ways(at: Any) -> None:
     graph = Graph()
-    await graph.say(shutdown())
-    await graph.say(shutdown(at), POLL)
+    graph.say(shutdown())
+    graph.say(shutdown(at), POLL)
     assert len(graph.heard) == 1
 
 
@@ -116,15 +116,15 @@ async def test_one_moment_may_be_written_in_several_ways(at: Any) -> None:
 )
 async def test_a_moment_that_is_none_breaks_nothing(at: Any) -> None:
     graph = Graph()
-    await graph.say(shutdown(at))
-    await graph.say(shutdown(at))
+    graph.say(shutdown(at))
+    graph.say(shutdown(at))
     assert len(graph.heard) == 1
 
 
 async def test_events_without_a_time_are_told_apart_by_their_content() -> None:
     graph = Graph()
     for key in ("a", "b", "a"):
-        await graph.say(
+        graph.say(
             {
                 "event_type": "application.recording_ready",
                 "properties": {"s3_key": key},
@@ -156,7 +156,7 @@ async def test_two_tool_calls_of_one_moment_are_two(source: str) -> None:
         tool_call(**calling("cancel it")),
     ]
     for call in [*calls, *calls]:
-        await graph.say(call, source)
+        graph.say(call, source)
     assert [reported.event for reported in graph.heard] == calls
 
 
@@ -164,10 +164,10 @@ async def test_one_call_is_one_also_where_only_one_of_two_has_a_number() -> (
     None
 ):
     graph = Graph()
-    await graph.say(tool_call(seq=1), WEBHOOK)
-    await graph.say(tool_call(), POLL)
-    await graph.say(tool_call(**calling("cancel")), POLL)
-    await graph.say(tool_call(seq=2, **calling("cancel")), WEBHOOK)
+    graph.say(tool_call(seq=1), WEBHOOK)
+    graph.say(tool_call(), POLL)
+    graph.say(tool_call(**calling("cancel")), POLL)
+    graph.say(tool_call(seq=2, **calling("cancel")), WEBHOOK)
     assert len(graph.heard) == 2
 
 
@@ -175,7 +175,7 @@ async def test_one_call_is_one_also_where_only_one_of_two_has_a_number() -> (
 async def test_two_actions_of_one_moment_are_two(source: str) -> None:
     graph = Graph()
     for tool in ("t1", "t2", "t1"):
-        await graph.say(
+        graph.say(
             {
                 "event_type": "application.post_call_action_executed",
                 "timestamp": AT,
@@ -198,7 +198,7 @@ async def test_an_end_is_told_once_however_its_reason_is_worded() -> None:
         ("reason", reasons[1], POLL),
     ):
         event = {**shutdown(), "properties": {name: reason}}
-        await graph.say(event, source)
+        graph.say(event, source)
     assert len(graph.heard) == 1
 
 
@@ -224,7 +224,7 @@ async def test_what_is_nested_for_mischief_breaks_nothing() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert await graph.say({"event_type": "x", "properties": {"deep": deep}})
+    assert graph.say({"event_type": "x", "properties": {"deep": deep}})
     while deep:  # else its own end overflows the stack
         deep = deep[0]
     assert len(graph.heard) == 1
@@ -242,9 +242,7 @@ async def test_the_face_joins_once_whatever_it_is_called(
 ) -> None:
     graph = Graph()
     for number, event_type in enumerate([first, second, first]):
-        await graph.say(
-            {"event_type": event_type, "timestamp": f"2025-07-1{number}"}
-        )
+        graph.say({"event_type": event_type, "timestamp": f"2025-07-1{number}"})
     assert graph.types == ["system.replica_joined"]
 
 
@@ -257,7 +255,7 @@ async def test_of_speaking_twins_the_second_is_dropped(
     seq = itertools.count()
     for what in ("started", "stopped", "started", "stopped"):
         for legacy in (legacy_first, not legacy_first):
-            await graph.say(speaking(what, role, next(seq), legacy), PAGE)
+            graph.say(speaking(what, role, next(seq), legacy), PAGE)
     assert graph.types == 2 * [
         "conversation.started_speaking",
         "conversation.stopped_speaking",
@@ -269,9 +267,9 @@ async def test_of_speaking_twins_the_second_is_dropped(
 
 async def test_who_speaks_is_kept_apart_by_role() -> None:
     graph = Graph()
-    await graph.say(speaking("started", "user", 1, False), PAGE)
-    await graph.say(speaking("started", "replica", 2, False), PAGE)
-    await graph.say(speaking("stopped", "user", 3, True), PAGE)
+    graph.say(speaking("started", "user", 1, False), PAGE)
+    graph.say(speaking("started", "replica", 2, False), PAGE)
+    graph.say(speaking("stopped", "user", 3, True), PAGE)
     assert [r.event["properties"]["role"] for r in graph.heard] == [
         "user",
         "replica",
@@ -285,10 +283,10 @@ async def test_a_twin_that_comes_too_late_does_not_start_anew() -> None:
         speaking("started", "replica", 5, False),
         speaking("started", "replica", 6, True),
     )
-    await graph.say(started, PAGE)
-    await graph.say(speaking("stopped", "replica", 7, False), PAGE)
-    await graph.say(twin, PAGE)
-    await graph.say(speaking("stopped", "replica", 8, True), PAGE)
+    graph.say(started, PAGE)
+    graph.say(speaking("stopped", "replica", 7, False), PAGE)
+    graph.say(twin, PAGE)
+    graph.say(speaking("stopped", "replica", 8, True), PAGE)
     assert graph.types == [
         "conversation.started_speaking",
         "conversation.stopped_speaking",
@@ -307,7 +305,7 @@ async def test_two_tabs_that_hear_the_same_say_it_once() -> None:
         for seq in range(4)
     ]
     for event in [room[0], room[2], room[1], room[0], *room, room[3]]:
-        await graph.say(event, PAGE)
+        graph.say(event, PAGE)
     assert [r.event["seq"] for r in graph.heard] == [0, 2, 1, 3]
 
 
@@ -317,7 +315,7 @@ async def test_a_room_that_counts_anew_is_heard_again() -> None:
         for seq, what in enumerate(("started", "stopped")):
             event = speaking(what, "replica", seq, False)
             event["timestamp"] += visit
-            await graph.say(event, PAGE)
+            graph.say(event, PAGE)
     assert len(graph.heard) == 4
 
 
@@ -327,8 +325,8 @@ async def test_the_same_words_twice_are_two_utterances() -> None:
         "event_type": "conversation.utterance",
         "properties": {"role": "user", "speech": "yes"},
     }
-    await graph.say(yes, PAGE)
-    await graph.say(yes, PAGE)
+    graph.say(yes, PAGE)
+    graph.say(yes, PAGE)
     assert len(graph.heard) == 2
 
 
@@ -337,7 +335,7 @@ async def test_a_page_cannot_say_it_in_tavus_place() -> None:
     joined = {"event_type": "system.pal_joined", "timestamp": AT}
     for event in (shutdown(), joined):
         for source in (PAGE, PAGE, WEBHOOK, PAGE, POLL):
-            await graph.say(event, source)
+            graph.say(event, source)
     assert [reported.source for reported in graph.heard] == 2 * [
         "page",
         "webhook",
@@ -346,20 +344,20 @@ async def test_a_page_cannot_say_it_in_tavus_place() -> None:
 
 async def test_what_floods_from_a_page_hides_no_replay_from_tavus() -> None:
     graph = Graph()
-    await graph.say(shutdown())
+    graph.say(shutdown())
     for seq in range(1000):
-        await graph.say({"event_type": "conversation.joined", "seq": seq}, PAGE)
-    await graph.say(shutdown())
+        graph.say({"event_type": "conversation.joined", "seq": seq}, PAGE)
+    graph.say(shutdown())
     assert graph.types.count("system.shutdown") == 1
 
 
 async def test_who_says_it_is_over_makes_us_ask_and_a_poll_does_not() -> None:
     graph = Graph()
-    await graph.say(shutdown(1), POLL)
+    graph.say(shutdown(1), POLL)
     assert graph.asked == 0
-    await graph.say(shutdown(2), WEBHOOK)
-    await graph.say(shutdown(2), WEBHOOK)
-    await graph.say(shutdown(3), PAGE)
+    graph.say(shutdown(2), WEBHOOK)
+    graph.say(shutdown(2), WEBHOOK)
+    graph.say(shutdown(3), PAGE)
     assert graph.asked == 2
 
 
@@ -368,10 +366,10 @@ async def test_what_comes_after_the_end_is_told_as_before() -> None:
     graph.story.channel = "other room"
     graph.reports.closed("c1")
     graph.reports.closed("c1")
-    assert await graph.say({"event_type": "application.transcription_ready"})
+    assert graph.say({"event_type": "application.transcription_ready"})
     late = graph.heard[-1]
     assert (late.user_id, late.channel) == ("ann", "other room")
-    await graph.say(shutdown())
+    graph.say(shutdown())
     assert graph.asked == 0
 
 
@@ -381,9 +379,9 @@ async def test_ended_conversations_are_forgotten_in_the_end() -> None:
     for number in range(1000):
         graph.reports.opened(f"d{number}", "", "", lambda: None)
         graph.reports.closed(f"d{number}")
-    assert not await graph.say(shutdown())
-    assert await graph.say(shutdown(), of="d0")
-    assert await graph.say(shutdown(), of="d999")
+    assert not graph.say(shutdown())
+    assert graph.say(shutdown(), of="d0")
+    assert graph.say(shutdown(), of="d999")
 
 
 @pytest.mark.parametrize(

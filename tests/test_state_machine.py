@@ -182,7 +182,7 @@ class Lifecycle(RuleBasedStateMachine):
 
         async def say() -> None:
             for _ in range(times):
-                await self.kept.keeper.heard(conversation_id, event, source)
+                self.kept.keeper.heard(conversation_id, event, source)
 
         self.do(say())
         self.do(asyncio.sleep(then_s))

@@ -48,6 +48,9 @@ class Kept:
         self.log = logging.Logger("kept")
         self.log.addHandler(logging.NullHandler())
         self.events: list[Event] = []
+        # Whether the graph takes what it is told.
+        self.listens = asyncio.Event()
+        self.listens.set()
         self._news = asyncio.Event()
         self.journal = Journal(self.config.journal_path(), self.log)
         self.keeper = ConversationKeeper(
@@ -59,6 +62,7 @@ class Kept:
         )
 
     async def _hear(self, event: Event) -> None:
+        await self.listens.wait()
         self.events.append(event)
         self._news.set()
 
