@@ -207,6 +207,23 @@ class Lifecycle(RuleBasedStateMachine):
     def mend(self) -> None:
         self.simulator.clear_faults()
         self.kept.client.reachable = True
+        self.kept.listens.set()
+
+    @rule()
+    def the_graph_does_not_listen(self) -> None:
+        self.kept.listens.clear()
+
+    @rule(user_id=st.sampled_from(USERS), after_s=st.sampled_from(SOON_S))
+    def start_and_cancel(self, user_id: str, after_s: float) -> None:
+        options = StartOptions.load({"remote_user_id": user_id})
+
+        async def give_up() -> None:
+            starting = asyncio.ensure_future(self.kept.keeper.start(options))
+            await asyncio.sleep(after_s)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+
+        self.do(give_up())
 
     @rule(
         trouble=st.sampled_from(["full", "read_only", "sync", ""]),

@@ -11,6 +11,7 @@ import logging
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from livekit import api
@@ -19,6 +20,7 @@ from support.livekit import LiveKitServer
 from support.livekit_peer import Peer
 from support.sounds import tone
 from support.staging import Staged
+from support.wire import Wire
 from ten_packages.extension.tavus_python.config import StartOptions
 from ten_packages.extension.tavus_python.errors import (
     TavusAuthError,
@@ -330,7 +332,7 @@ async def test_a_server_that_is_not_there_costs_nothing_at_tavus(
     ],
 )
 async def test_a_wrong_key_costs_nothing_at_tavus(
-    livekit_server: LiveKitServer, tmp_path: Path, wrong: dict[str, str]
+    livekit_server: LiveKitServer, tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     async with Staged(livekit_server, tmp_path, absent, **wrong) as staged:
         with pytest.raises(TavusAuthError) as refused:
@@ -382,12 +384,23 @@ async def test_a_stop_while_the_avatar_is_there(
 async def test_a_stop_does_not_wait_for_a_room_that_is_slow_to_enter(
     livekit_server: LiveKitServer, tmp_path: Path
 ) -> None:
-    async with Staged(livekit_server, tmp_path, stop_timeout_ms=251) as staged:
+    port = int(livekit_server.url.rsplit(":", 1)[1])
+    async with (
+        Wire(port) as wire,
+        Staged(
+            livekit_server,
+            tmp_path,
+            livekit_url=f"ws://127.0.0.1:{wire.port}",
+            stop_timeout_ms=100,
+        ) as staged,
+    ):
+        wire.passes.clear()
         staged.keeper.user_joined("u1")
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0)
         await staged.keeper.close()
         # It is entered, and left, all the same: to cancel it is to kill the
         # process some seconds later.
+        wire.passes.set()
         await asyncio.wait(FAREWELLS)
         assert staged.simulator.ledger()["created"] == 0
         async with Peer(livekit_server, staged.room) as peer:

@@ -3,7 +3,7 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""A wire that can be cut: a TCP relay between two parties of a test."""
+"""A wire that can be cut, or held: a TCP relay between two parties."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,9 @@ class Wire:
 
     def __init__(self, to_port: int) -> None:
         self.port = 0
+        # Whether what comes is let through.
+        self.passes = asyncio.Event()
+        self.passes.set()
         self._to_port = to_port
         self._server: asyncio.Server | None = None
         self._relays: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -68,6 +71,7 @@ class Wire:
         self._relays[task] = writer
         far = None
         try:
+            await self.passes.wait()
             far_reader, far = await asyncio.open_connection(
                 "127.0.0.1", self._to_port
             )
