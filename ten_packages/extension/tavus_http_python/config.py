@@ -27,6 +27,8 @@ _FRAME = re.compile(
 )
 _TOKEN = re.compile(r"[!-~]{16,1024}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
+# A shorter "secret" is nobody's, and would riddle every line with masks.
+_SECRET_MIN = 4
 _REDIS = re.compile(
     r"rediss?://(?:[^\s/?#@]*@)?(?:[\w.-]+|\[[0-9a-fA-F:.]+\])?(?::\d{1,5})?"
     r"(?:[/?][!-~]*)?|unix://[!-~]+"
@@ -143,8 +145,9 @@ class HttpConfig:
         secrets = (self.auth_token, self.webhook_secret, self.redis_url)
         if self.livekit:
             secrets += (self.livekit.api_secret,)
-        for secret in filter(None, secrets):
-            text = text.replace(secret, "***")
+        for secret in secrets:
+            if len(secret) >= _SECRET_MIN:
+                text = text.replace(secret, "***")
         return text
 
     @property
