@@ -451,6 +451,13 @@ async def test_what_nobody_takes_is_bounded_and_reported(
         assert spoken.tobytes().endswith(line.audio)
         assert 0.98 < line.duration_s < 1.02
         assert sum("the oldest is lost" in line for line in staged.logged) == 1
+        (failed,) = await staged.until(lambda: staged.failed)
+        assert failed.error.kind == "audio"
+        lost_s = 3.0 - line.duration_s
+        assert str(failed.error) == (
+            f"{lost_s:.3f} s of audio were lost: of more than 1 s that wait "
+            "the oldest is lost"
+        )
 
 
 async def test_no_secret_reaches_a_log(

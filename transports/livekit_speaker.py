@@ -283,7 +283,7 @@ class Speaker:
         return avatar is not None and avatar.identity == call.caller_identity
 
     def _assume_silent(self, at: float) -> None:
-        self._say_finished(self._playback.assume_cut(at, self._clock()))
+        self._say_finished(self._playback.assume_cut(at))
 
     def _say_dropped(self) -> None:
         self._say_finished(

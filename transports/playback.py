@@ -165,14 +165,14 @@ class Playback:
         if not is_heads:
             head.doubted = True
             return []
-        over = self.assume_cut(now, now)
+        over = self.assume_cut(now)
         self._given.popleft()
         self._finished_at = now
         heard_s = head.heard_s(position_s, head.audio_s)
         interrupted = interrupted or head.torn
         return [*over, Finished(head.utterance, heard_s, interrupted)]
 
-    def assume_cut(self, at: float, now: float) -> list[Finished]:
+    def assume_cut(self, at: float) -> list[Finished]:
         """The avatar has said nothing of what was cut at a time, or before."""
         over: list[Finished] = []
         while self._given:

@@ -60,13 +60,13 @@ class Voice:
         clock: The time, in seconds.
 
     Attributes:
-        on_loss: Called with how much was lost, when that is known.
+        loss_listeners: Each is told how much was lost, when that is known.
     """
 
     def __init__(
         self, log: logging.Logger, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.on_loss: Callable[[TavusAudioError], None] | None = None
+        self.loss_listeners: set[Callable[[TavusAudioError], None]] = set()
         self._log = log
         self._clock = clock
         self._news = asyncio.Event()
@@ -366,13 +366,13 @@ class Voice:
         )
 
     def _tell_losses(self) -> None:
-        if self.on_loss is None:
+        if not self.loss_listeners:
             return  # until there is somebody to tell
         losses, self._lost_s = self._lost_s, {}
         for why, lost_s in losses.items():
-            self.on_loss(
-                TavusAudioError(f"{lost_s:.3f} s of audio were lost: {why}")
-            )
+            error = TavusAudioError(f"{lost_s:.3f} s of audio were lost: {why}")
+            for tell in self.loss_listeners:
+                tell(error)
 
 
 def _of(item: Speech | End, utterance: Utterance) -> Speech | End:
