@@ -122,7 +122,7 @@ async def test_an_app_that_is_not_set_up_is_explained(
     tmp_path: Path, browser: Browser
 ) -> None:
     async with (
-        running(tmp_path, TAVUS_REPLICA_ID="not an id") as app,
+        running(tmp_path, stays=True, TAVUS_REPLICA_ID="not an id") as app,
         visit(browser, app.url) as tab,
     ):
         await fails_to_start(tab, "config")

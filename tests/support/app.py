@@ -62,10 +62,27 @@ class App:
         return entry()
 
 
-def properties(folder: Path) -> Path:
-    """A file in that folder with the example's properties, in a hurry."""
+def properties(folder: Path, *, stays: bool = False) -> Path:
+    """A file in that folder with the example's properties, in a hurry.
+
+    Args:
+        folder: Where to.
+        stays: The app goes on where a property cannot be used, as one does
+            that other graphs share.
+    """
     content = json.loads((TENAPP / "property.json").read_text())
-    tavus, http, *_ = content["ten"]["predefined_graphs"][0]["graph"]["nodes"]
+    graph = content["ten"]["predefined_graphs"][0]["graph"]
+    tavus, http, exits = graph["nodes"]
+    if stays:
+        graph["nodes"].remove(exits)
+        for connection in graph["connections"]:
+            for flow in connection["data"]:
+                flow["dest"] = [
+                    one
+                    for one in flow["dest"]
+                    if one["extension"] != exits["name"]
+                ]
+            connection["data"] = [f for f in connection["data"] if f["dest"]]
     tavus["property"].update(request_timeout_s=TAVUS_TIMEOUT_S, status_poll_s=1)
     http["property"].update(request_timeout_s=HTTP_TIMEOUT_S)
     file = folder / "property.json"
@@ -75,13 +92,18 @@ def properties(folder: Path) -> Path:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, replica_join_ms: float = REPLICA_JOIN_MS, **env: str
+    folder: Path,
+    *,
+    replica_join_ms: float = REPLICA_JOIN_MS,
+    stays: bool = False,
+    **env: str,
 ) -> AsyncIterator[App]:
     """Runs the example with a simulator of its own.
 
     Args:
         folder: For its files.
         replica_join_ms: How long people wait for the face.
+        stays: See ``properties``.
         env: The environment beside what makes it quick.
     """
     simulator = WatchedSimulator(replica_join_ms=replica_join_ms)
@@ -95,7 +117,7 @@ async def running(
             Example(
                 folder,
                 "--property",
-                str(properties(folder)),
+                str(properties(folder, stays=stays)),
                 **{
                     **account(sim),
                     "TAVUS_BASE_URL": f"{tavus.url}/v2",
