@@ -79,6 +79,8 @@ class Avatar:
         self._first_ms: list[float] = []
         self._cleared_at: list[float] = []
         self._bytes = 0
+        self._spoken = 0
+        self._cleared = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._agent = ""
 
@@ -125,21 +127,32 @@ class Avatar:
         task.add_done_callback(self._tasks.discard)
 
     async def _read(self, reader: rtc.ByteStreamReader) -> None:
-        first = True
+        began_at, size = time.monotonic(), 0
+        cleared = self._cleared
         async for chunk in reader:
-            if first:
+            if not size:
                 (pushed_at,) = struct.unpack_from("<d", chunk)
-                self._first_ms.append((time.monotonic() - pushed_at) * 1000)
-                first = False
+                began_at = time.monotonic()
+                self._first_ms.append((began_at - pushed_at) * 1000)
+            size += len(chunk)
             self._bytes += len(chunk)
-        await self._finished(interrupted=False)
+        # It says that it has spoken when it could have.
+        duration_s = size / (2 * RATE_HZ)
+        left_s = began_at + duration_s - time.monotonic()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(cleared.wait(), max(0.0, left_s))
+        self._spoken += 1
+        position_s = min(duration_s, time.monotonic() - began_at)
+        await self._finished(position_s, cleared.is_set())
 
     def _clear(self, _: rtc.RpcInvocationData) -> str:
         self._cleared_at.append(time.monotonic())
+        self._cleared.set()
+        self._cleared = asyncio.Event()
         return "ok"
 
-    async def _finished(self, interrupted: bool) -> None:
-        payload = {"playback_position": 0.0, "interrupted": interrupted}
+    async def _finished(self, position_s: float, interrupted: bool) -> None:
+        payload = {"playback_position": position_s, "interrupted": interrupted}
         with contextlib.suppress(rtc.RpcError):
             await self._room.local_participant.perform_rpc(
                 destination_identity=self._agent,
@@ -152,11 +165,13 @@ class Avatar:
             "first_ms": self._first_ms,
             "cleared_at": self._cleared_at,
             "bytes": self._bytes,
+            "spoken": self._spoken,
         }
         return json.dumps(said)
 
     def _forget(self, _: rtc.RpcInvocationData) -> str:
-        self._first_ms, self._cleared_at, self._bytes = [], [], 0
+        self._first_ms, self._cleared_at = [], []
+        self._bytes = self._spoken = 0
         return "ok"
 
 
@@ -309,8 +324,10 @@ async def _utterance(one: Any) -> float:
         await asyncio.sleep(FRAME_S / TTS_SPEED)
     one.end()
     size = round(UTTERANCE_S * RATE_HZ) * 2
-    # All of it: the next one must find the way free.
-    said = await _ask(one.room, lambda said: said["bytes"] >= size)
+    # All of it, and spoken: the next one must find the way free.
+    said = await _ask(
+        one.room, lambda said: said["bytes"] >= size and said["spoken"]
+    )
     return said["first_ms"][0]
 
 

@@ -42,7 +42,14 @@ _STALLED_S = 10.0
 # No utterance is longer; what is, is no position.
 _LONGEST_S = 86_400.0
 _SHOWN_CHARACTERS = 100
-_TROUBLE = (rtc.StreamError, rtc.RpcError, RuntimeError, asyncio.TimeoutError)
+# The SDK asserts where its native part refuses.
+_TROUBLE = (
+    rtc.StreamError,
+    rtc.RpcError,
+    RuntimeError,
+    AssertionError,
+    asyncio.TimeoutError,
+)
 
 Say = Callable[[str, Mapping[str, Any], Mapping[str, float]], None]
 
