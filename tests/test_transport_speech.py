@@ -102,7 +102,7 @@ class Talk:
         self.voice = Voice(QUIET, self.now)
         self.voice.open()
         self.losses: list[Exception] = []
-        self.voice.loss_listeners.add(self.losses.append)
+        self.voice.losses.listeners.add(self.losses.append)
         self.room.on_broken = lambda: self.harms.append(self.now())
         room: Any = self.room
         self.speaker = Speaker(room, self.voice, self.tell, QUIET, self.now)

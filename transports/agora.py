@@ -93,7 +93,7 @@ class AgoraStage(Stage):
 
     def began(self, conversation: Conversation) -> None:
         if not self._closed and isinstance(conversation, Session):
-            self._voice.loss_listeners.add(self._lost_audio)
+            self._voice.losses.listeners.add(self._lost_audio)
             self._socket = self._socket_of(conversation)
             self._task = asyncio.create_task(self._run(self._socket))
 
@@ -101,7 +101,7 @@ class AgoraStage(Stage):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._voice.loss_listeners.discard(self._lost_audio)
+        self._voice.losses.listeners.discard(self._lost_audio)
         self._closed = True
         if self._task is not None:
             self._task.cancel()

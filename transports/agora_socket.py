@@ -214,7 +214,7 @@ class AgoraSocket:
 
     async def _give(self, ws: Socket, speech: Speech) -> None:
         if speech.utterance is self._torn:
-            self._voice.lose(speech.pcm.duration_s, _TORN)
+            self._voice.losses.add(speech.pcm.duration_s, _TORN)
             return
         saying = self._saying
         if saying is None or saying.utterance is not speech.utterance:

@@ -149,7 +149,7 @@ class LiveKitStage(Stage):
         if self._closed.is_set():
             return
         self._conversation_id = conversation.conversation_id
-        self._voice.loss_listeners.add(self._lost_audio)
+        self._voice.losses.listeners.add(self._lost_audio)
         if not self._room.isconnected():
             self._lost(rtc.DisconnectReason.UNKNOWN_REASON)
             return
@@ -162,7 +162,7 @@ class LiveKitStage(Stage):
         if self._closed.is_set():
             return
         self._speaker.close()
-        self._voice.loss_listeners.discard(self._lost_audio)
+        self._voice.losses.listeners.discard(self._lost_audio)
         self._closed.set()
         if self._watching is not None:
             self._watching.cancel()

@@ -243,7 +243,7 @@ class Speaker:
             return
         if isinstance(item, Speech):
             why = f"they did not get to the avatar ({type(error).__name__})"
-            self._voice.lose(item.pcm.duration_s, why)
+            self._voice.losses.add(item.pcm.duration_s, why)
         self._log.debug("the avatar cannot be given audio: %r", error)
         stream = self._stream
         if stream is None or (

@@ -101,3 +101,23 @@ class UtteranceIds:
         if len(self._parts) > _REQUESTS_KEPT:
             del self._parts[next(iter(self._parts))]
         return name if part == 1 else f"{name}#{part}"
+
+
+class WholeSamples:
+    """Puts pieces together that end within a sample."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._format = (0, 0)
+
+    def of(self, pcm: Pcm) -> Pcm:
+        """The whole samples there are with it; the rest is kept."""
+        if pcm.planar or self._format != (pcm.rate_hz, pcm.channels):
+            self._format = (pcm.rate_hz, pcm.channels)
+            self._rest = b""
+        if not (self._rest or len(pcm.data) % (2 * pcm.channels)):
+            return pcm
+        data = self._rest + pcm.data
+        whole = len(data) - len(data) % (2 * pcm.channels)
+        self._rest = data[whole:]
+        return Pcm(data[:whole], pcm.rate_hz, pcm.channels, pcm.planar)

@@ -18,9 +18,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import TavusAudioError
 from ..waiting import changed_or_due
-from .utterances import Cut, End, Pcm, Speech, Utterance, UtteranceIds
+from .losses import Losses
+from .utterances import (
+    Cut,
+    End,
+    Pcm,
+    Speech,
+    Utterance,
+    UtteranceIds,
+    WholeSamples,
+)
 
 __all__ = ["Cut", "End", "Pcm", "Speech", "Utterance", "Voice"]
 
@@ -60,14 +68,13 @@ class Voice:
         clock: The time, in seconds.
 
     Attributes:
-        loss_listeners: Each is told how much was lost, when that is known.
+        losses: What of it was lost.
     """
 
     def __init__(
         self, log: logging.Logger, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.loss_listeners: set[Callable[[TavusAudioError], None]] = set()
-        self._log = log
+        self.losses = Losses(log)
         self._clock = clock
         self._news = asyncio.Event()
         self._ids = UtteranceIds()
@@ -77,14 +84,10 @@ class Voice:
         self._request: str | None = None
         self._current: Utterance | None = None
         self._last_at = 0.0
-        # Bytes that are no whole sample yet, and the format they are in.
-        self._rest = b""
-        self._format = (0, 0)
+        self._samples = WholeSamples()
         self._cut: Cut | None = None
         self._late: _Late | None = None
         self._dropped: list[Utterance] = []
-        # How much was lost, by why; told when it is known how much it is.
-        self._lost_s: dict[str, float] = {}
         self._awaited = False
         self._taken_at = float("-inf")
 
@@ -98,8 +101,8 @@ class Voice:
         self._drop()
         self._cut = None
         self._late = None
-        self._tell_losses()
-        self._lost_s.clear()
+        self.losses.tell()
+        self.losses.forget()
 
     # What the graph says.
 
@@ -129,7 +132,7 @@ class Voice:
         elif now >= self._last_at + _SILENCE_S:
             self._fall_silent()
         self._last_at = now
-        pcm = self._whole(pcm)
+        pcm = self._samples.of(pcm)
         if not pcm.data:
             return
         if self._current is None:
@@ -202,7 +205,7 @@ class Voice:
         if self._cut is not None:
             cut, self._cut = self._cut, None
             self._taken_at = now
-            self._tell_losses()
+            self.losses.tell()
             return cut
         silent = self._current and now >= self._last_at + _SILENCE_S
         if silent and not self._items:
@@ -215,7 +218,7 @@ class Voice:
         self._items.popleft()
         self._taken_at = now
         if isinstance(item, End):
-            self._tell_losses()
+            self.losses.tell()
             return item
         return self._joined(item)
 
@@ -244,31 +247,7 @@ class Voice:
         dropped, self._dropped = self._dropped, []
         return dropped
 
-    def lose(self, duration_s: float, why: str) -> None:
-        """Some of what was taken does not reach the avatar.
-
-        Args:
-            duration_s: How much.
-            why: Why, in words that follow "of audio were lost: ".
-        """
-        if why not in self._lost_s:
-            self._log.warning("audio is being lost: %s", why)
-        self._lost_s[why] = self._lost_s.get(why, 0.0) + duration_s
-
     # How.
-
-    def _whole(self, pcm: Pcm) -> Pcm:
-        """The whole samples that there are now."""
-        if pcm.planar or self._format != (pcm.rate_hz, pcm.channels):
-            self._format = (pcm.rate_hz, pcm.channels)
-            self._rest = b""
-        odd = len(pcm.data) % (2 * pcm.channels)
-        if not (self._rest or odd):
-            return pcm
-        data = self._rest + pcm.data
-        whole = len(data) - len(data) % (2 * pcm.channels)
-        self._rest = data[whole:]
-        return Pcm(data[:whole], pcm.rate_hz, pcm.channels, pcm.planar)
 
     def _is_little(self) -> bool:
         """Whether all there is, is too little, and more is to come."""
@@ -316,12 +295,13 @@ class Voice:
         ]
         self._items.clear()
         self._held_s = 0.0
-        self._rest = b""
+        self._samples = WholeSamples()
         self._current = None
         self._request = None
 
-    def _end_current(self) -> None:
-        self._rest = b""
+    def _end_current(self, goes_on: bool = False) -> None:
+        if not goes_on:
+            self._samples = WholeSamples()
         if self._current is not None:
             self._items.append(End(self._current))
             self._current = None
@@ -329,9 +309,7 @@ class Voice:
 
     def _fall_silent(self) -> None:
         """The utterance is over; its request may go on, as another one."""
-        rest = self._rest if self._request is not None else b""
-        self._end_current()
-        self._rest = rest
+        self._end_current(goes_on=self._request is not None)
 
     def _is_late(self, turn: str, now: float) -> bool:
         """Whether a frame belongs to what was cut."""
@@ -361,18 +339,9 @@ class Voice:
                 ends.append(item)  # whoever has begun it needs its end
         self._items.extendleft(reversed(ends))
         self._held_s -= lost_s
-        self.lose(
+        self.losses.add(
             lost_s, f"of more than {most_s:g} s that wait the oldest is lost"
         )
-
-    def _tell_losses(self) -> None:
-        if not self.loss_listeners:
-            return  # until there is somebody to tell
-        losses, self._lost_s = self._lost_s, {}
-        for why, lost_s in losses.items():
-            error = TavusAudioError(f"{lost_s:.3f} s of audio were lost: {why}")
-            for tell in self.loss_listeners:
-                tell(error)
 
 
 def _of(item: Speech | End, utterance: Utterance) -> Speech | End:
