@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
@@ -21,6 +22,7 @@ from uvicorn.server import ServerState
 
 from .answers import ANSWERS
 from .callers import network_of
+from .heads import AmbiguousHeadError, check_head
 
 _HEAD_BYTES = 16 * 1024
 _HEAD_TIMEOUT_S = 10.0
@@ -91,6 +93,8 @@ class Connection(HttpToolsProtocol):
         self._client = ""
         self._refused = False
         self._too_large = False
+        self._problem = "this is no HTTP request"
+        self._in_head = False
         self._head_bytes = 0
         # Bytes since the parser last came forward.
         self._idle_bytes = 0
@@ -125,7 +129,11 @@ class Connection(HttpToolsProtocol):
             self._refuse(503, "full", "too many connections; try again soon")
             return
         self._idle_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if self.transport.is_closing():
             return
         if self._idle_bytes > _HEAD_BYTES:
@@ -139,18 +147,31 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = 0
+        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Trailers, which come after the body, count too.
+        # Trailers, which come after the body, count too, but say nothing of
+        # who asks: a proxy in front looks at the head.
         self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._idle_bytes = 0
+        self._in_head = False
+        parser = self.parser
+        method, version = parser.get_method(), parser.get_http_version()
+        try:
+            check_head(method, self.url, version, self.headers)
+        except AmbiguousHeadError as error:
+            self._problem = str(error)
+            raise
+        if parser.should_upgrade():
+            return  # it comes once more, see _feed
         if self.cycle is not None:
             self._overtaken = [
                 cycle
@@ -167,7 +188,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._idle_bytes = 0
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP, or too much of it."""
@@ -180,7 +202,30 @@ class Connection(HttpToolsProtocol):
                 f"the head of the request is longer than {_HEAD_BYTES} bytes",
             )
         else:
-            self._refuse(400, "validation", "this is no HTTP request")
+            self._refuse(400, "validation", self._problem)
+
+    def _feed(self, data: bytes) -> None:
+        """Parses, and ignores ``Upgrade`` (RFC 9110, 7.8).
+
+        The parser takes what follows such a head for another protocol: the
+        body would be lost, or read as the next request. So it is given the
+        head once more, without that header.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                method = self.parser.get_method()
+                version = self.parser.get_http_version().encode()
+                head = [b"%s %s HTTP/%s\r\n" % (method, self.url, version)]
+                head += [
+                    b"%s: %s\r\n" % (name, value)
+                    for name, value in self.headers
+                    if name != b"upgrade"
+                ]
+                rest = data[upgrade.args[0] :]
+                data = b"".join((*head, b"\r\n", rest))
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
