@@ -19,6 +19,7 @@ from .config import StartOptions, TavusConfig
 from .errors import TavusCancelledError, TavusError, TavusProtocolError
 from .intents import Intents
 from .journal import Entry, Journal
+from .listings import known_by
 from .personas import PersonaKeeper
 from .reaper import SETTLE_S, Reaper
 from .tavus_client import Conversation, Session, TavusClient
@@ -71,6 +72,8 @@ class Creator:
         self.intents = Intents(config, journal, account, log)
         self.personas = PersonaKeeper(config, client, log)
         self._told_of_names = False
+        # Tavus does not keep of them what they are known by.
+        self._names_lost = False
         # The body of those who ask for nothing special, and its persona.
         self._usual: tuple[str, dict[str, Any]] | None = None
 
@@ -147,7 +150,7 @@ class Creator:
                         await self._free_a_slot(error)
                         continue
                     raise
-                if entry.session:
+                if entry.session or self._names_lost:
                     # Nothing can find it, and nobody talks to it: should it
                     # be there, it ends by itself.
                     unresolved(self._reaper.end(entry))
@@ -235,13 +238,16 @@ class Creator:
                 break
             await asyncio.sleep(at_s - waited_s)
             waited_s = at_s
+            glance = at_s < looks[-1]
             try:
-                found = await self._reaper.find(entry)
+                found = await self._reaper.find(
+                    entry, first=True, glance=glance
+                )
             except TavusError as failure:
                 self._log.debug("cannot look for it yet: %s", failure)
                 known = False
                 continue
-            known = True
+            known = not glance
             if not found:
                 continue
             made, *others = sorted(
@@ -273,6 +279,8 @@ class Creator:
     def _tell_of_another_name(self, entry: Entry, made: Conversation) -> None:
         """It may not be found by that, should an answer be lost."""
         name = made.conversation_name
+        if name:
+            self._names_lost = known_by(name) != known_by(entry.name)
         if name not in ("", entry.name) and not self._told_of_names:
             self._told_of_names = True
             self._log.warning(

@@ -19,8 +19,9 @@ from .journal import Entry, Journal
 
 # So many are written ahead; when half of them are left, more are.
 _AHEAD = 32
-# Of the configured name: Tavus may cut long ones.
-_LABEL_CHARS = 32
+# Of the configured name: Tavus may cut long ones. With the random part it is
+# 32 characters.
+_LABEL_CHARS = 15
 
 
 class Intents:

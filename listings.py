@@ -9,32 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from .tavus_client import Conversation, TavusClient
 
 _RANDOM_PART = re.compile(r"[0-9a-f]{16}$")
+# Who comes later waits: a page that hangs holds up few, and many who look
+# ask for little.
+_AT_ONCE = 3
 
 
 class Listings:
     """Reads the list of active conversations.
 
-    Callers share it, so that a thousand of them cost two.
+    Who asks before a reading begins shares it; each is answered as soon as
+    possible, and it goes on for those who are not.
 
     Args:
         client: Whom to ask.
-        moving: Whether conversations are being ended, which moves the rest
-            across the pages of the list.
     """
 
-    def __init__(self, client: TavusClient, moving: Callable[[], bool]) -> None:
+    def __init__(self, client: TavusClient) -> None:
         self._client = client
-        self._moving = moving
-        self._running: asyncio.Task[_Listing] | None = None
-        self._next: asyncio.Task[_Listing] | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._waiting: asyncio.Task[None] | None = None
+        self._next: list[_Seeker] = []
 
     async def find(
-        self, name: str, conversation_id: str = ""
+        self,
+        name: str,
+        conversation_id: str = "",
+        *,
+        first: bool = False,
+        glance: bool = False,
     ) -> list[Conversation]:
         """The active conversations of that name, asked after this call.
 
@@ -42,6 +49,10 @@ class Listings:
             name: As it was sent. Its random part is enough, in any case:
                 Tavus may write the rest of it otherwise.
             conversation_id: This one too, whatever its name.
+            first: Those of the first page that has any are enough. The list
+                has the newest first.
+            glance: Those of the very first page are: that it has none says
+                nothing.
 
         Returns:
             What was found. One whose id cannot be read, so that it can be
@@ -50,58 +61,85 @@ class Listings:
         Raises:
             TavusError: Tavus could not be asked.
         """
-        if self._next is None:
-            self._next = asyncio.create_task(self._read_after(self._running))
-            # Read here too: every caller may have been cancelled meanwhile.
-            self._next.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )
-        listing = await asyncio.shield(self._next)
-        return listing.find(name, conversation_id)
+        seeker = _Seeker(known_by(name), conversation_id, first, glance)
+        self._next.append(seeker)
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._read_next())
+        return await seeker.answer
 
     async def close(self) -> None:
         """Reads no more."""
-        tasks = [task for task in (self._running, self._next) if task]
+        tasks = [*self._running, *([self._waiting] if self._waiting else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read_after(
-        self, running: asyncio.Task[_Listing] | None
-    ) -> _Listing:
-        if running is not None:
-            await asyncio.wait([running])
-        self._running, self._next = self._next, None
-        listing = _Listing()
-        for _ in range(2 if self._moving() else 1):
-            async for one in self._client.list_conversations(status="active"):
-                listing.add(one)
-        return listing
+    async def _read_next(self) -> None:
+        while len(self._running) >= _AT_ONCE:
+            await asyncio.wait(
+                self._running, return_when=asyncio.FIRST_COMPLETED
+            )
+        seekers, self._next = self._next, []
+        reading, self._waiting = self._waiting, None
+        if reading is not None:
+            self._running.add(reading)
+            reading.add_done_callback(self._running.discard)
+        try:
+            await self._read(seekers)
+        # Whoever looks is told, whatever it is.
+        # pylint: disable-next=broad-exception-caught
+        except Exception as error:
+            for seeker in seekers:
+                if not seeker.answer.done():
+                    seeker.answer.set_exception(error)
+        finally:
+            for seeker in seekers:
+                seeker.answer.cancel()
+
+    async def _read(self, seekers: list[_Seeker]) -> None:
+        by_name: dict[str, list[_Seeker]] = {}
+        by_id: dict[str, list[_Seeker]] = {}
+        for seeker in seekers:
+            by_name.setdefault(seeker.known_by, []).append(seeker)
+            if seeker.conversation_id:
+                by_id.setdefault(seeker.conversation_id, []).append(seeker)
+        async for page in self._client.conversation_pages("active"):
+            for one in page:
+                if one.status.casefold() == "ended":
+                    continue  # it does not heed the query
+                for seeker in (
+                    *by_name.get(known_by(one.conversation_name), ()),
+                    *by_id.get(one.conversation_id, ()),
+                ):
+                    seeker.found[one.conversation_id] = one
+            for seeker in seekers:
+                if seeker.glance or (seeker.first and seeker.found):
+                    seeker.give()
+            if all(seeker.answer.done() for seeker in seekers):
+                return
+        for seeker in seekers:
+            seeker.give()
 
 
-class _Listing:
-    """One reading of the list, by name and by id."""
+@dataclass
+class _Seeker:
+    """Somebody who looks, and what was found so far."""
 
-    def __init__(self) -> None:
-        self._by_name: dict[str, dict[str, Conversation]] = {}
-        self._by_id: dict[str, Conversation] = {}
+    known_by: str
+    conversation_id: str
+    first: bool
+    glance: bool
+    found: dict[str, Conversation] = field(default_factory=dict)
+    answer: asyncio.Future[list[Conversation]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
-    def add(self, one: Conversation) -> None:
-        if one.status.casefold() == "ended":  # it does not heed the query
-            return
-        of_name = self._by_name.setdefault(_known_by(one.conversation_name), {})
-        of_name[one.conversation_id] = one
-        if one.conversation_id:
-            self._by_id[one.conversation_id] = one
-
-    def find(self, name: str, conversation_id: str) -> list[Conversation]:
-        found = dict(self._by_name.get(_known_by(name), {}))
-        if conversation_id in self._by_id:
-            found[conversation_id] = self._by_id[conversation_id]
-        return [*found.values()]
+    def give(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result([*self.found.values()])
 
 
-def _known_by(name: str) -> str:
+def known_by(name: str) -> str:
     """The random part of a name, or all of a name that is not ours."""
     name = name.casefold().strip()
     random_part = _RANDOM_PART.search(name)

@@ -63,7 +63,7 @@ class Reaper:
         # Names under which there was nothing, so far.
         self._watched: set[str] = set()
         self._late = LateNames(self.find, self._end_late, self._late_is_over)
-        self._listings = Listings(client, lambda: bool(self._ending))
+        self._listings = Listings(client)
         # Names that this key's account does not know, and those of which it
         # did not say.
         self._not_ours: set[str] = set()
@@ -129,9 +129,11 @@ class Reaper:
             # A name can turn out to be watched only while we wait.
             await asyncio.wait(busy, timeout=min(left_s, _SETTLE_STEP_S))
 
-    async def find(self, entry: Entry) -> list[Conversation]:
+    async def find(self, entry: Entry, **how_far: bool) -> list[Conversation]:
         """The active ones of that name or id; see ``Listings.find``."""
-        return await self._listings.find(entry.name, entry.conversation_id)
+        return await self._listings.find(
+            entry.name, entry.conversation_id, **how_far
+        )
 
     def only(self, entry: Entry, others: list[Conversation]) -> None:
         """One request made several: what else has the name is ended.

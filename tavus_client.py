@@ -122,15 +122,20 @@ class TavusClient(TavusHttp):
     def list_conversations(
         self, *, status: str | None = None, page_size: int = 100
     ) -> AsyncIterator[Conversation]:
-        """All conversations of the account, page by page.
+        """All conversations of the account, one after the other.
 
-        Ending some meanwhile moves the rest across pages: collect first.
         One whose id cannot be read has the id ""; it is there all the same.
 
         Args:
             status: ``active`` or ``ended``; None for both.
             page_size: How many one request asks for.
         """
+        return _each(self.conversation_pages(status, page_size=page_size))
+
+    def conversation_pages(
+        self, status: str | None = None, *, page_size: int = 100
+    ) -> AsyncIterator[list[Conversation]]:
+        """As ``list_conversations``, what is new on each page."""
         query = {"status": status} if status else {}
         return self._pages(
             "/conversations",
@@ -254,7 +259,9 @@ class TavusClient(TavusHttp):
     ) -> AsyncIterator[Persona]:
         """All personas: your own (``user``), stock (``system``), or both."""
         query = {"persona_type": persona_type} if persona_type else {}
-        return self._pages("/personas", persona, "persona_id", query, page_size)
+        return _each(
+            self._pages("/personas", persona, "persona_id", query, page_size)
+        )
 
     async def patch_persona(
         self, persona_id: str, operations: list[dict[str, Any]]
@@ -289,7 +296,9 @@ class TavusClient(TavusHttp):
     ) -> AsyncIterator[Replica]:
         """All replicas: your own (``user``), stock (``system``), or both."""
         query = {"replica_type": replica_type} if replica_type else {}
-        return self._pages("/replicas", replica, "replica_id", query, page_size)
+        return _each(
+            self._pages("/replicas", replica, "replica_id", query, page_size)
+        )
 
     async def _create(
         self,
@@ -309,6 +318,12 @@ class TavusClient(TavusHttp):
         except TavusNotFoundError:
             return False
         return True
+
+
+async def _each(pages: AsyncIterator[list[T]]) -> AsyncIterator[T]:
+    async for page in pages:
+        for one in page:
+            yield one
 
 
 def _path(family: str, resource_id: str) -> str:

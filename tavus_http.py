@@ -13,7 +13,7 @@ import json
 import random
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import aiohttp
@@ -25,6 +25,7 @@ from .errors import (
     TavusError,
     TavusNetworkError,
     TavusProtocolError,
+    TavusTimeoutError,
     TavusValidationError,
     error_from_failure,
     error_from_reply,
@@ -38,11 +39,17 @@ DEFAULT_BASE_URL = "https://tavusapi.com/v2"
 
 _MAX_BODY_BYTES = 8 * 1024 * 1024
 _MAX_PAGES = 1000
+_MAX_READINGS = 10
+# What a server may say of a page after the last one.
+_NO_PAGE = (400, 404, 416, 422)
+# A page that has not come by then is asked for again, with all the time.
+_PAGE_S = 5.0
 _MAX_PAUSE_S = 10.0
 # Below the 60 s after which common load balancers close an idle connection.
 _KEEPALIVE_S = 45.0
 _CLOSE_S = 0.05
 _MAX_CREATES = 100
+_MAX_POLLS = 100
 _MAX_OTHERS = 100
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _JSON_HEADERS = {"Content-Type": "application/json"}
@@ -81,8 +88,9 @@ class TavusHttp:
             total=timeout_s, sock_connect=self._connect_timeout_s
         )
         # Who waits for a connection waits here, where no time-out counts,
-        # and creates that hang keep nobody from ending.
+        # and creates or polls that hang keep nobody from looking and ending.
         self._creates = asyncio.Semaphore(_MAX_CREATES)
+        self._polls = asyncio.Semaphore(_MAX_POLLS)
         self._others = asyncio.Semaphore(_MAX_OTHERS)
         self._attempts = attempts
         self._backoff_s = backoff_s
@@ -109,6 +117,7 @@ class TavusHttp:
         body: Any = None,
         bearer: str = "",
         repeatable: bool = True,
+        first_s: float | None = None,
     ) -> T:
         """Sends until an answer can be read, or trying again is no use.
 
@@ -120,15 +129,17 @@ class TavusHttp:
             body: What to send as JSON, None for no body.
             bearer: A token for the head; no error shows it.
             repeatable: Doing it twice is as good as doing it once.
+            first_s: How long the first attempt may take, if not as long as
+                any other.
         """
         data = None if body is None else _encoded(body)
         attempt = 1
         while True:
             try:
-                return await self._once(
-                    method, path, parse, query, data, bearer
-                )
+                once = self._once(method, path, parse, query, data, bearer)
+                return await (_within(first_s, once) if first_s else once)
             except TavusError as error:
+                first_s = None
                 pause_s = self._pause_s(error, attempt)
                 if (
                     attempt >= self._attempts
@@ -147,33 +158,54 @@ class TavusHttp:
         id_name: str,
         query: dict[str, str],
         page_size: int,
-    ) -> AsyncIterator[T]:
-        """Rows of all pages, each id once; left out what ``parse`` refuses.
+    ) -> AsyncIterator[list[T]]:
+        """What is new on each page; left out is what ``parse`` refuses.
 
-        A short page ends nothing: a server may give less than it is asked
-        for. An empty one, one without news, or the announced total does.
+        Whatever the server says of a total, the list is read to its end: an
+        empty page, or one without news. It shifts while it is read: as long
+        as rows are missing from the total, or nothing can be said of that,
+        and the last reading brought any, it is read again.
         """
         seen: set[object] = set()
-        read = 0
-        for page in range(1, _MAX_PAGES + 1):
-            asked = {**query, "limit": str(page_size), "page": str(page)}
-            rows, total = await self._request("GET", path, page_of, query=asked)
-            read += len(rows)
-            news = False
-            for row in rows:
+        total = longest = 0
+        for reading in range(_MAX_READINGS):
+            before, last = len(seen), None
+            for page in range(1, _MAX_PAGES + 1):
+                asked = {**query, "limit": str(page_size), "page": str(page)}
                 try:
-                    item = parse(row)
-                except TavusProtocolError:
-                    continue
-                # Without an id, what is said of it has to do.
-                row_id = getattr(item, id_name) or repr(item)
-                if row_id not in seen:
-                    seen.add(row_id)
-                    news = True
-                    yield item
-            if not news or (total is not None and read >= total):
+                    rows, said = await self._request(
+                        "GET", path, page_of, query=asked, first_s=_PAGE_S
+                    )
+                except TavusError as error:
+                    if page == 1 or error.status not in _NO_PAGE:
+                        raise
+                    rows, said = [], None  # it is past the last one
+                if rows == last:  # it knows no pages
+                    return
+                total = max(total, said or 0)
+                longest = max(longest, len(rows))
+                last, news = rows, []
+                for row in rows:
+                    with contextlib.suppress(TavusProtocolError):
+                        item = parse(row)
+                        # Without an id, what is said of it has to do.
+                        row_id = getattr(item, id_name) or repr(item)
+                        if row_id not in seen:
+                            seen.add(row_id)
+                            news.append(item)
+                yield news
+                whole = len(seen) >= total and not reading
+                if not rows or (whole and not news):
+                    break
+            else:
+                raise TavusProtocolError(
+                    f"the list has over {_MAX_PAGES} pages"
+                )
+            # One page cannot shift, and a total that all pages together
+            # have is one of all of them.
+            sure = page <= 2 or total > longest
+            if len(seen) == before or (sure and len(seen) >= total):
                 return
-        raise TavusProtocolError(f"the list has over {_MAX_PAGES} pages")
 
     def _pause_s(self, error: TavusError, attempt: int) -> float:
         """Jittered backoff, but never sooner than Tavus asked for."""
@@ -190,8 +222,7 @@ class TavusHttp:
         data: bytes | None,
         bearer: str = "",
     ) -> T:
-        creates = method == "POST" and not path.endswith("/end")
-        async with self._creates if creates else self._others:
+        async with self._slots(method, path, query):
             reply = await self._send(
                 method, path, query=query, body=data, bearer=bearer
             )
@@ -207,6 +238,14 @@ class TavusHttp:
             # Vendors quote what they refuse.
             secrets=(self._api_key, bearer, *_secrets_of(data)),
         )
+
+    def _slots(
+        self, method: str, path: str, query: dict[str, str] | None
+    ) -> asyncio.Semaphore:
+        if method == "POST" and not path.endswith("/end"):
+            return self._creates
+        polls = method == "GET" and query is not None and "verbose" in query
+        return self._polls if polls else self._others
 
     async def _send(
         self,
@@ -277,7 +316,7 @@ class TavusHttp:
         if self._session is None:
             self._session = open_session(
                 connector=aiohttp.TCPConnector(
-                    limit=_MAX_CREATES + _MAX_OTHERS,
+                    limit=_MAX_CREATES + _MAX_POLLS + _MAX_OTHERS,
                     keepalive_timeout=_KEEPALIVE_S,
                     resolver=_Resolver(self._connect_timeout_s),
                 ),
@@ -306,6 +345,13 @@ class _Resolver(aiohttp.ThreadedResolver):
         return await asyncio.wait_for(
             super().resolve(host, port, family), self._timeout_s
         )
+
+
+async def _within(limit_s: float, once: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await asyncio.wait_for(once, limit_s)
+    except asyncio.TimeoutError:
+        raise TavusTimeoutError(f"no answer within {limit_s:g} s") from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -118,29 +118,60 @@ async def test_not_modified_is_no_answer_to_anything_but_a_patch():
 # Lists
 
 
-async def test_a_list_ends_at_the_announced_total():
-    client = Scripted(page("c1", "c2", total=3), page("c3", total=3))
+async def listed(*script: Reply | TavusError) -> str:
+    """The ids that a list gives which takes all of these replies."""
+    client = Scripted(*script, attempts=1)
     found = [c.conversation_id async for c in client.list_conversations()]
-    assert found == ["c1", "c2", "c3"]
+    assert client.script == []
+    return " ".join(found)
+
+
+async def test_a_list_is_read_to_its_end_whatever_its_total():
+    assert await listed(page("a", "b", total=3), page("c"), page()) == "a b c"
+    pages = [page("a", total=1), page("b", total=1), page(total=1)]
+    assert await listed(*pages, *pages) == "a b"
+    assert await listed(page("a", total=-1), page(total=-1)) == "a"
+    client = Scripted(page("a"), page())
+    _ = [c async for c in client.list_conversations()]
     assert [query["page"] for _, _, query in client.sent if query] == ["1", "2"]
 
 
-async def test_a_list_without_a_total_ends_at_an_empty_page():
-    client = Scripted(page("c1"), page("c2"), page())
-    found = [c.conversation_id async for c in client.list_conversations()]
-    assert found == ["c1", "c2"]
+async def test_a_page_past_the_last_may_be_refused():
+    refused = Reply(400, {}, b'{"error":"no such page"}')
+    assert await listed(page("a", total=1), refused) == "a"
+    with pytest.raises(TavusError):
+        await listed(refused)
+
+
+async def test_a_list_that_shifts_while_it_is_read_is_read_again():
+    # a ends when its page has been read, and b moves to that page.
+    shifted = [page("a", total=3), page("c", total=2), page(total=2)]
+    again = [page("b", total=2), page("c", total=2), page(total=2)]
+    assert await listed(*shifted, *again) == "a c b"
+    # d and e begin: the second page has no news, and the third has.
+    shifted = [page("a", "b", total=3), page("b", total=4), page("c"), page()]
+    again = [page("d", "a"), page("b", "c"), page()]
+    assert await listed(*shifted, *again) == "a b c d"
+
+
+async def test_without_a_total_a_long_list_is_read_until_nothing_is_new():
+    first = [page("a"), page("c"), page()]
+    again = [page("b"), page("c"), page()]
+    assert await listed(*first, *again, *again) == "a c b"
+
+
+async def test_a_total_that_is_too_large_costs_one_more_reading():
+    once = [page("a", "b", total=500), page(total=500)]
+    assert await listed(*once, *once) == "a b"
 
 
 async def test_a_row_that_moved_to_the_next_page_comes_once():
-    client = Scripted(page("c1", "c2"), page("c2", "c3"), page())
-    found = [c.conversation_id async for c in client.list_conversations()]
-    assert found == ["c1", "c2", "c3"]
+    pages = [page("a", "b", total=3), page("b", "c", total=3), page(total=3)]
+    assert await listed(*pages) == "a b c"
 
 
 async def test_a_server_that_knows_no_pages_is_asked_twice_at_most():
-    client = Scripted(page("c1", total=5), page("c1", total=5))
-    found = [c.conversation_id async for c in client.list_conversations()]
-    assert found == ["c1"]
+    assert await listed(page("a", total=5), page("a", total=5)) == "a"
 
 
 async def test_unreadable_rows_do_not_hide_the_others():

@@ -310,14 +310,14 @@ def test_a_name_is_short_and_a_changed_one_is_told_once(
         kept = Kept(tmp_path, simulator, conversation_name="n" * 64)
         kept.log.addHandler(caplog.handler)
         made = await kept.keeper.start(StartOptions())
-        assert len(made.conversation_name) == 32 + 1 + 16
+        assert len(made.conversation_name) == 15 + 1 + 16
         await kept.keeper.end()
         assert caplog.records == []
         handle = simulator.handle
 
         def upper(request: SimRequest) -> SimReply:
             reply = handle(request)
-            name = made.conversation_name[:33].encode()
+            name = made.conversation_name[:16].encode()
             reply.body = reply.body.replace(name, name.upper())
             return reply
 
@@ -461,6 +461,63 @@ def test_a_thousand_lost_answers_cost_few_listings(tmp_path: Path) -> None:
         assert simulator.ledger()["created"] == 1000
         await kept.keeper.end()
         assert simulator.active == []
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
+def test_with_a_thousand_active_and_a_tenth_lost_everybody_is_served(
+    tmp_path: Path, kind: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(latency_ms=150)
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        kept.keeper.open()
+        for number in range(1000):
+            kept.keeper.user_joined(f"u{number}")
+        await kept.heard(Created, 1000)
+        simulator.add_fault("*", kind, probability=0.1)
+        began = asyncio.get_running_loop().time()
+        for number in range(100):
+            kept.keeper.user_joined(f"late{number}")
+        await kept.heard(Created, 1100)
+        assert asyncio.get_running_loop().time() - began < 45
+        simulator.clear_faults()
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_polls_that_hang_keep_nobody_from_ending(tmp_path: Path) -> None:
+    async def main() -> None:
+        simulator = new_simulator()
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        for number in range(300):
+            kept.keeper.user_joined(f"u{number}")
+        await kept.heard(Created, 300)
+        simulator.add_fault("get", "hang_before")
+        await asyncio.sleep(20)
+        await kept.keeper.close()
+        assert simulator.active == []
+
+    run(main())
+
+
+def test_where_names_are_lost_no_lost_answer_is_asked_again(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(names="cut 12")
+        kept = Kept(tmp_path, simulator)
+        await kept.keeper.start(StartOptions())
+        await kept.keeper.end()
+        simulator.add_fault("create", "drop_after", count=1)
+        with pytest.raises(TavusError):
+            await kept.keeper.start(StartOptions())
+        kept.keeper.user_joined("u1")
+        await asyncio.sleep(50)
+        assert simulator.ledger()["created"] == 2
         await kept.keeper.close()
 
     run(main())

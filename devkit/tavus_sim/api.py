@@ -45,6 +45,9 @@ class Account:
     newest_events_first: bool
     livekit_conversation_url: bool
     ended_word: str = "ended"
+    names: str = "kept"
+    totals: str = "true"
+    list_lag_s: float = 0
     credits_spent: bool = False
     undocumented: list[str] = field(default_factory=list)
 
@@ -107,11 +110,24 @@ class Api:
         """
         conversation = self._book.all.get(conversation_id)
         if conversation is None or conversation.deleted:
-            raise Refusal(
-                self._account.unknown_id_status,
-                error="Invalid conversation_id",
-            )
+            raise self._unknown()
         return conversation
+
+    def _unknown(self) -> Refusal:
+        return Refusal(
+            self._account.unknown_id_status, error="Invalid conversation_id"
+        )
+
+    def _told(self, conversation_id: str) -> Conversation:
+        """As ``conversation``, of those that the API tells of already."""
+        conversation = self.conversation(conversation_id)
+        if self._is_new(conversation):
+            raise self._unknown()
+        return conversation
+
+    def _is_new(self, conversation: Conversation) -> bool:
+        age_s = self._now() - conversation.created_at
+        return age_s < self._account.list_lag_s
 
     def check_slot(self) -> None:
         """Check that one more conversation or session may be opened.
@@ -138,6 +154,9 @@ class Api:
         livekit = livekit_room(body, self._catalog.personas[persona_id])
         if not body.get("test_mode"):
             self.check_slot()
+        name = body.get("conversation_name")
+        if isinstance(name, str):
+            body = {**body, "conversation_name": _named(account.names, name)}
         conversation = self._book.create(
             body,
             replica_id=replica_id,
@@ -178,10 +197,10 @@ class Api:
         found = [
             self._view(conversation)
             for conversation in reversed(book.values())
-            if not conversation.deleted
+            if not (conversation.deleted or self._is_new(conversation))
             and status in (None, conversation.status)
         ]
-        return self._page(request, found)
+        return self._page(request, found, len(self._book.all))
 
     def _view(self, conversation: Conversation) -> dict[str, Any]:
         answer = conversation.view(self._account.vocabulary)
@@ -190,7 +209,7 @@ class Api:
         return answer
 
     def _get(self, request: SimRequest, conversation_id: str) -> SimReply:
-        conversation = self.conversation(conversation_id)
+        conversation = self._told(conversation_id)
         answer = self._view(conversation)
         if request.query.get("verbose") == "true":
             events = list(conversation.events)
@@ -200,7 +219,7 @@ class Api:
         return json_reply(answer)
 
     def _end(self, _: SimRequest, conversation_id: str) -> SimReply:
-        conversation = self.conversation(conversation_id)
+        conversation = self._told(conversation_id)
         status = self._account.end_ended_status
         if conversation.status == "active":
             self._book.end(
@@ -295,14 +314,35 @@ class Api:
         replica = self._catalog.replica(replica_id, vocabulary)
         return json_reply(to_vocabulary(replica, vocabulary))
 
-    def _page(self, request: SimRequest, found: list[Any]) -> SimReply:
+    def _page(
+        self, request: SimRequest, found: list[Any], of_all: int | None = None
+    ) -> SimReply:
         limit = _number(request.query, "limit", _DEFAULT_PAGE_SIZE, least=1)
         limit = min(limit, self._account.max_page_size)
         # Pages count from 1, but tavus-cli 0.11 asks for page 0.
         page = max(_number(request.query, "page", 1, least=0), 1)
         start = (page - 1) * limit
         data = found[start : start + limit]
-        return json_reply({"data": data, "total_count": len(found)})
+        totals: dict[str, int | None] = {
+            "true": len(found),
+            "all": len(found) if of_all is None else of_all,
+            "page": len(data),
+        }
+        total = totals.get(self._account.totals)
+        counted = {} if total is None else {"total_count": total}
+        return json_reply({"data": data, **counted})
+
+
+def _named(how: str, name: str) -> str:
+    """What becomes of a conversation's name."""
+    match how.split():
+        case ["lower"]:
+            return name.lower()
+        case ["bare"]:
+            return re.sub(r"[^A-Za-z0-9]", "", name)
+        case ["cut", chars]:
+            return name[: int(chars)]
+    return name
 
 
 def _number(

@@ -72,6 +72,14 @@ class Simulator:
             letters and digits.
         ended_word: the status of what has ended, for clients that expect
             no other.
+        names: what becomes of ``conversation_name``: ``kept``, ``lower``,
+            ``bare`` (without punctuation and spaces), or ``cut`` and a
+            number of characters, as in ``cut 32``.
+        totals: what ``total_count`` counts: ``true``, ``all`` (whatever the
+            query), ``page`` (the rows of the page) or ``none`` (it is left
+            out).
+        list_lag_s: how long after its creation a list, a GET and ``/end``
+            do not know of a conversation yet, in seconds.
     """
 
     def __init__(
@@ -94,6 +102,9 @@ class Simulator:
         livekit_conversation_url: bool = False,
         id_suffix: str = "",
         ended_word: str = "ended",
+        names: str = "kept",
+        totals: str = "true",
+        list_lag_s: float = 0,
     ) -> None:
         self.recent_requests: deque[SimRequest] = deque(maxlen=1000)
         # The first is called with (url, payload) for each webhook, the
@@ -113,6 +124,9 @@ class Simulator:
             newest_events_first=newest_events_first,
             livekit_conversation_url=livekit_conversation_url,
             ended_word=ended_word,
+            names=names,
+            totals=totals,
+            list_lag_s=list_lag_s,
         )
         self._clock = clock
         self._clock_offset_s = 0.0
