@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from .config import StartOptions
 from .creation import NO_OPTIONS
-from .errors import TavusCancelledError, TavusError
+from .errors import TavusCancelledError, TavusError, TavusTimeoutError
 from .events import Created, Ended, Failed, Measured, Reported
 from .polling import NEVER, Polling
 from .presence import Presence
@@ -37,6 +37,8 @@ _REFUSED_S = 30.0
 _REPLACED_S = 600.0
 # In Tavus's words, where it is us who count.
 _TOO_LONG = "max_call_duration reached"
+# An end that is not confirmed for so long is told of.
+_SLOW_END_S = 2.0
 # So often in a row Tavus has to know nothing of a conversation before its list
 # is asked.
 _TIMES_UNKNOWN = 2
@@ -117,6 +119,11 @@ class ConversationDriver:
             running.claims += 1
             answer = asyncio.get_running_loop().create_future()
             answer.set_result(running.conversation)
+            return answer
+        if (ending := self._running) and ending.stuck:
+            # It would wait for the end, and nobody knows how long.
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(ending.stuck)
             return answer
         self._options = options
         self._want()
@@ -301,7 +308,9 @@ class ConversationDriver:
         else:
             self._unwant("failed")
             self._options = NO_OPTIONS
-        parts.relay.tell(Failed(error, self._user_id, self._channel))
+        parts.relay.tell(
+            Failed(error, self._user_id, self._channel, retrying=again)
+        )
 
     async def _end(self, running: Running) -> None:
         reason = self._reason
@@ -311,6 +320,7 @@ class ConversationDriver:
     async def _replace(self, running: Running, trouble: Trouble) -> None:
         """It cannot go on: it is ended, and another is made, once."""
         there = await self._over_there(running)
+        again = False
         if there and trouble.gone:
             self._unwant(there)  # Tavus ended it, and took the avatar away
         else:
@@ -327,9 +337,11 @@ class ConversationDriver:
                     self._user_id,
                     self._channel,
                     running.conversation.conversation_id,
+                    again and self._wanted,
                 )
             )
-        self._is_over(running, there or trouble.reason)
+        replaced = again and self._wanted
+        self._is_over(running, there or trouble.reason, replaced)
 
     async def _over_there(self, running: Running) -> str:
         """Ends it; why it was already over, "" when we ended it."""
@@ -337,12 +349,33 @@ class ConversationDriver:
         running.stop_asking()
         running.stage.close()
         parts = self._parts
-        ended_by_us = await asyncio.shield(
-            parts.reaper.end(running.entry, running.since)
-        )
+        wanted = self._wanted
+        ending = parts.reaper.end(running.entry, running.since)
+        await asyncio.wait({ending}, timeout=_SLOW_END_S)
+        if not ending.done():
+            self._end_stuck(running, wanted)
+        ended_by_us = await asyncio.shield(ending)
         if ended_by_us or running.entry.session:
             return ""
         return await reason_there(parts.client, running)
+
+    def _end_stuck(self, running: Running, wanted: bool) -> None:
+        """Who waits for the end, or to start after it, is told why."""
+        parts = self._parts
+        error = running.stuck = parts.reaper.trouble(
+            running.entry
+        ) or TavusTimeoutError(
+            "Tavus has not confirmed yet that the conversation has ended",
+            sent=True,
+        )
+        if self._starts and not wanted:
+            self._starts.refuse(error)
+            if not (parts.config.auto_start and self._presence.anybody):
+                self._unwant("failed")
+        conversation_id = running.conversation.conversation_id
+        parts.relay.tell(
+            Failed(error, self._user_id, self._channel, conversation_id, True)
+        )
 
     def _ask(self, running: Running) -> None:
         """Asks Tavus how it is; what changes here meanwhile goes on."""
@@ -401,7 +434,9 @@ class ConversationDriver:
         self._parts.journal.over(running.entry.name)
         self._is_over(running, reason)
 
-    def _is_over(self, running: Running, reason: str) -> None:
+    def _is_over(
+        self, running: Running, reason: str, replaced: bool = False
+    ) -> None:
         self._forget(running)
         self._ends.give(None)
         duration_ms = round((self._now() - running.since) * 1000)
@@ -412,6 +447,7 @@ class ConversationDriver:
                 duration_ms,
                 self._user_id,
                 self._channel,
+                replaced,
             )
         )
 

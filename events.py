@@ -27,13 +27,17 @@ class Created:
 
 @dataclass(frozen=True)
 class Ended:
-    """A conversation is over, and Tavus has confirmed it."""
+    """A conversation is over, and Tavus has confirmed it.
+
+    ``replaced`` says that another is made in its place.
+    """
 
     conversation_id: str
     reason: str
     duration_ms: int
     user_id: str
     channel: str
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Failed:
-    """A conversation could not be started, or (with an id) has failed."""
+    """A conversation could not be started, or (with an id) has failed.
+
+    ``retrying`` says that it is being tried again.
+    """
 
     error: TavusError
     user_id: str
     channel: str
     conversation_id: str = ""
+    retrying: bool = False
 
 
 Event = Created | Ended | Reported | Measured | Failed

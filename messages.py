@@ -79,6 +79,7 @@ def messages(
                 "conversation_id": event.conversation_id,
                 "reason": event.reason,
                 "duration_ms": event.duration_ms,
+                "replaced": event.replaced,
                 **whose,
             },
         )
@@ -102,6 +103,7 @@ def messages(
         which: dict[str, Any] = {}
         if event.conversation_id:
             which["conversation_id"] = event.conversation_id
+        which["retrying"] = event.retrying
         yield error(event.error, {**which, **whose})
 
 

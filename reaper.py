@@ -62,6 +62,8 @@ class Reaper:
         self._ending: dict[str, asyncio.Task[bool]] = {}
         # Names under which there was nothing, so far.
         self._watched: set[str] = set()
+        # Why what is being ended has not ended yet.
+        self._troubles: dict[str, TavusError] = {}
         self._late = LateNames(self.find, self._end_late, self._late_is_over)
         self._listings = Listings(client)
         # Names that this key's account does not know, and those of which it
@@ -98,6 +100,11 @@ class Reaper:
     def _ended(self, entry: Entry) -> None:
         del self._ending[entry.name]
         self._watched.discard(entry.name)
+        self._troubles.pop(entry.name, None)
+
+    def trouble(self, entry: Entry) -> TavusError | None:
+        """Why the last try to end it has failed, while it is being ended."""
+        return self._troubles.get(entry.name)
 
     async def sweep(self) -> None:
         """Starts to end what dead processes left open in this account."""
@@ -272,6 +279,7 @@ class Reaper:
             try:
                 ended = await self._try_to_end(entry)
             except TavusError as error:
+                self._troubles[entry.name] = error
                 self._log.log(level, "cannot end %r yet: %s", what, error)
                 level = logging.DEBUG
                 if not error.retryable:

@@ -59,6 +59,8 @@ class Running:
     # Asks Tavus how it is.
     poll: asyncio.Task[Conversation | None] | None = None
     ending: bool = False
+    # Why its end is not confirmed yet, once that takes long.
+    stuck: TavusError | None = None
 
     def stop_asking(self) -> None:
         """What Tavus would say of it matters no more."""

@@ -211,6 +211,7 @@ start_simulator() {
   start 'the simulated Tavus' 50 env "PYTHONPATH=$root/devkit" \
     "$python" -m tavus_sim --port "$sim_port" "$@"
   export TAVUS_API_KEY=simulated-key-not-a-secret
+  export TAVUS_HTTP_SIMULATED=true
   export TAVUS_BASE_URL=http://127.0.0.1:$sim_port/v2
   export TAVUS_REPLICA_ID=${TAVUS_REPLICA_ID:-${TAVUS_FACE_ID:-$stock_replica}}
   unset TAVUS_FACE_ID

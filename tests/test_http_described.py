@@ -112,6 +112,7 @@ async def test_what_goes_well_is_as_described() -> None:
             "version": "0.1.0",
             "token_needed": False,
             "mode": "conversation",
+            "simulated": False,
             "limits": {
                 "custom_greeting": 4000,
                 "conversational_context": 40000,
@@ -166,6 +167,7 @@ async def test_the_token_is_asked_for_where_it_is_needed() -> None:
             ONE,
             f"{ONE}/interaction",
             "/api/tavus/events",
+            "/api/tavus/livekit",
             "/api/tavus/livekit/start",
             "/api/tavus/livekit/{room_name}/stop",
             "/metrics",

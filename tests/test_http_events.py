@@ -120,19 +120,33 @@ async def test_errors_that_concern_users_become_tavus_error() -> None:
         theirs = await browser.listen("u2")
         await run.commands.get("on_user_joined", 2)
         error = {"id": "1", "module": "avatar", "code": -1000}
-        metadata = {"kind": "credits", "remote_user_id": "u1"}
+        metadata = {
+            "kind": "credits",
+            "remote_user_id": "u1",
+            "retrying": True,
+        }
         disk = {"kind": "journal", "remote_user_id": ""}
         await run.send("error", **error, message="full", metadata=disk)
         await run.send("error", **error, message="none", metadata=metadata)
         await run.send("error", **error, message="all", metadata="odd")
         assert await mine.next() == (
             "tavus_error",
-            {"kind": "credits", "detail": "none", "remote_user_id": "u1"},
+            {
+                "kind": "credits",
+                "detail": "none",
+                "retrying": True,
+                "remote_user_id": "u1",
+            },
         )
         for events in (mine, theirs):
             assert await events.next() == (
                 "tavus_error",
-                {"kind": "unknown", "detail": "all", "remote_user_id": ""},
+                {
+                    "kind": "unknown",
+                    "detail": "all",
+                    "retrying": False,
+                    "remote_user_id": "",
+                },
             )
 
 

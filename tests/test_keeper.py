@@ -326,6 +326,60 @@ def test_an_end_returns_when_it_is_really_over(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("waits", ["before", "after"])
+def test_an_end_that_is_not_confirmed_is_told_of_and_holds_up_no_start(
+    tmp_path: Path, waits: str
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), auto_start=False)
+        kept.keeper.user_joined("u1")
+        made = await kept.keeper.start(StartOptions())
+        kept.client.reachable = False
+        began = asyncio.get_running_loop().time()
+        ending = asyncio.create_task(kept.keeper.end(made.conversation_id))
+        if waits == "after":
+            await kept.heard(Failed)
+        else:
+            await asyncio.sleep(1)
+        with pytest.raises(TavusError) as refused:
+            await kept.keeper.start(StartOptions())
+        assert asyncio.get_running_loop().time() - began < 5
+        assert refused.value.kind == "network"
+        failed = await kept.heard(Failed)
+        assert failed.error.kind == "network"
+        assert failed.conversation_id == made.conversation_id
+        assert failed.retrying
+        kept.client.reachable = True
+        await ending
+        # What was refused is not made after all.
+        await asyncio.sleep(60)
+        assert kept.simulator.ledger()["created"] == 1
+        another = await kept.keeper.start(StartOptions())
+        assert kept.simulator.active == [another.conversation_id]
+        await kept.keeper.close()
+
+    run(main())
+
+
+def test_who_is_there_gets_another_once_the_end_is_confirmed(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        kept = Kept(tmp_path, new_simulator(), leave_grace_ms=0)
+        kept.keeper.user_joined("u1")
+        await kept.heard(Created)
+        kept.client.reachable = False
+        kept.keeper.user_left("u1")
+        await kept.heard(Failed)
+        kept.keeper.user_joined("u1")
+        kept.client.reachable = True
+        await kept.heard(Created, 2)
+        assert len(kept.simulator.active) == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
 def test_an_end_during_create_ends_what_comes_of_it(tmp_path: Path) -> None:
     async def main() -> None:
         kept = Kept(tmp_path, new_simulator(latency_ms=2000))

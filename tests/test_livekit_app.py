@@ -51,6 +51,7 @@ pytest_plugins = ["support.livekit_fixtures"]
 
 LONG = Patience(leave_grace_s=60, join_s=60, poll_s=0.1)
 ME = {"user_id": "me"}
+ROOMS = "/api/tavus/livekit"
 
 
 def stop_of(made: dict[str, str]) -> str:
@@ -182,6 +183,58 @@ async def test_a_browser_ends_its_own_by_its_cookie(
         async with Browser(url) as browser:
             made = await start(browser)
             assert (await browser.ask("POST", stop_of(made)))[0] == 200
+
+
+async def test_a_browser_has_one_room_however_often_it_asks(
+    livekit_server: LiveKitServer,
+) -> None:
+    graphs = ScriptedRoomGraphs()
+    async with serving_rooms(livekit_server, graphs, patience=LONG) as (
+        service,
+        _,
+    ):
+        url = service.url.replace("127.0.0.1", "localhost")
+        async with Browser(url) as browser, Browser(url) as another:
+            await browser.ask("GET", "/api/tavus/config")  # its cookie
+            graphs.may_start.clear()
+            asking = [
+                asyncio.create_task(start(browser)),
+                asyncio.create_task(start(browser)),
+            ]
+            await graphs.heard.get("start")
+            graphs.may_start.set()
+            one, two = await asyncio.gather(*asking)
+            three = await start(browser)
+            assert one["room_name"] == two["room_name"] == three["room_name"]
+            assert (await start(another))["room_name"] != one["room_name"]
+            assert len(graphs.running) == 2
+            # One that is ending is not given to anybody.
+            await browser.ask("POST", stop_of(one))
+            assert (await start(browser))["room_name"] != one["room_name"]
+
+
+async def test_a_browser_finds_its_room_again_with_a_key_and_its_age(
+    livekit_server: LiveKitServer,
+) -> None:
+    graphs = ScriptedRoomGraphs()
+    async with serving_rooms(livekit_server, graphs, patience=LONG) as (
+        service,
+        stranger,
+    ):
+        url = service.url.replace("127.0.0.1", "localhost")
+        async with Browser(url) as browser:
+            made = await start(browser)
+            _, reply = await browser.ask("GET", ROOMS)
+            (found,) = reply["data"]["rooms"]
+            assert found["room_name"] == made["room_name"]
+            assert 0 <= made["age_ms"] <= found["age_ms"] < WAIT_S * 1000
+            async with in_room(found):
+                pass
+            _, reply = await stranger.ask("GET", ROOMS)
+            assert reply["data"]["rooms"] == []
+            await browser.ask("POST", stop_of(made))
+            _, reply = await browser.ask("GET", ROOMS)
+            assert reply["data"]["rooms"] == []
 
 
 async def test_a_room_that_nobody_joins_ends(

@@ -20,7 +20,8 @@ from support.speech import RATE_HZ, silence, speech
 sys.path.append(str(ROOT / "examples" / "tavus-livekit" / "extensions"))
 # pylint: disable=wrong-import-position
 from parrot_python.ear import BYTES_PER_S, Ear
-from parrot_python.page import happened, wants_silence
+from parrot_python.hum import hum
+from parrot_python.page import happened, wish_of
 from ten_vad_python.detector import HOP_MS, SentenceDetector
 
 FRAME_BYTES = BYTES_PER_S // 100
@@ -132,18 +133,33 @@ def test_the_ear_takes_no_more_than_it_can_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("packet", "silent"),
+    ("packet", "wish"),
     [
-        (b'{"type": "interrupt"}', True),
-        (b'{"type": "x"}', False),
-        (b'"interrupt"', False),
-        (b"[", False),
-        (b"\xff", False),
-        (b"", False),
+        (b'{"type": "interrupt"}', ("interrupt", "")),
+        (b'{"type": "text", "text": " Hello "}', ("text", "Hello")),
+        (b'{"type": "text", "text": " "}', ("", "")),
+        (b'{"type": "text", "text": 1}', ("", "")),
+        (b'{"type": "x"}', ("", "")),
+        (b'"interrupt"', ("", "")),
+        (b"[", ("", "")),
+        (b"\xff", ("", "")),
+        (b"", ("", "")),
     ],
 )
-def test_what_the_page_may_ask_for(packet: bytes, silent: bool) -> None:
-    assert wants_silence(packet) is silent
+def test_what_the_page_may_ask_for(
+    packet: bytes, wish: tuple[str, str]
+) -> None:
+    assert wish_of(packet) == wish
+
+
+def test_what_is_typed_is_hummed_word_by_word() -> None:
+    one, two = hum("Hello"), hum("Hello there")
+    assert two.startswith(one)
+    loudest = np.abs(np.frombuffer(two, np.int16)).max()
+    assert 5000 < loudest < 20_000
+    assert hum(" ") == b""
+    # However long it is, the face does not sing for minutes.
+    assert len(hum("word " * 1000)) < 30 * BYTES_PER_S
 
 
 @pytest.mark.parametrize(
@@ -165,15 +181,28 @@ def test_what_the_page_may_ask_for(packet: bytes, silent: bool) -> None:
             {"code": -1000, "message": "no", "metadata": {"kind": "auth"}},
             {
                 "event_type": "error",
-                "properties": {"kind": "auth", "detail": "no", "fatal": True},
+                "properties": {
+                    "kind": "auth",
+                    "detail": "no",
+                    "fatal": True,
+                    "retrying": False,
+                },
             },
         ),
         (
             "error",
-            {"code": 1000},
+            {
+                "code": 1000,
+                "metadata": {"kind": "avatar", "retrying": True},
+            },
             {
                 "event_type": "error",
-                "properties": {"kind": "unknown", "detail": "", "fatal": False},
+                "properties": {
+                    "kind": "avatar",
+                    "detail": "",
+                    "fatal": False,
+                    "retrying": True,
+                },
             },
         ),
         (

@@ -8,7 +8,7 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 from support.app import App
 from support.example import needs_page, needs_setup
 from support.figures import measure
@@ -23,7 +23,8 @@ pytestmark = [
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-NARROW = {"width": 320, "height": 568}
+NARROW = {"width": 300, "height": 568}
+LANDSCAPE = {"width": 844, "height": 390}
 LIMIT_BYTES = 250_000
 
 
@@ -59,7 +60,7 @@ async def test_axe_finds_nothing_in_any_state(
     assert {state: what for state, what in found.items() if what} == {}
 
 
-@pytest.mark.parametrize("size", [NARROW, PHONE, DESKTOP], ids=str)
+@pytest.mark.parametrize("size", [NARROW, PHONE, LANDSCAPE, DESKTOP], ids=str)
 async def test_nothing_is_wider_than_the_screen_or_too_small_to_touch(
     app: App, browser: Browser, size: dict[str, int]
 ) -> None:
@@ -78,6 +79,47 @@ async def test_nothing_is_wider_than_the_screen_or_too_small_to_touch(
                 box = await button.bounding_box()
                 assert box is not None
                 assert min(box["width"], box["height"]) >= 44, state
+                # No word is cut off.
+                assert await button.evaluate(
+                    "(one) => one.scrollWidth <= one.clientWidth"
+                ), await button.inner_text()
+
+
+@pytest.mark.parametrize("size", [PHONE, LANDSCAPE, DESKTOP], ids=str)
+async def test_who_is_in_a_call_can_leave_it_without_scrolling(
+    app: App, browser: Browser, size: dict[str, int]
+) -> None:
+    async with visit(browser, app.url, viewport=size) as tab:
+        await tab.open()
+        box = await tab.part("start").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= size["height"]
+        await tab.starts()
+        await tab.sees("live")
+        box = await tab.part("leave").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= size["width"]
+        assert box["y"] + box["height"] <= size["height"]
+
+
+async def test_the_room_of_the_simulator_fits_into_a_narrow_phone(
+    app: App, browser: Browser
+) -> None:
+    async with visit(browser, app.url, viewport=NARROW) as tab:
+        await tab.calls()
+        room = tab.page.frame_locator("iframe")
+        frame = await tab.page.locator("iframe").bounding_box()
+        assert frame is not None
+        for part in ("#send", "#say", "#caption"):
+            await expect(room.locator(part)).to_be_visible()
+            box = await room.locator(part).bounding_box()
+            assert box is not None
+            assert box["x"] >= frame["x"], part
+            right = frame["x"] + frame["width"]
+            assert box["x"] + box["width"] <= right, part
+        assert await room.locator("#caption").evaluate(
+            "(one) => one.scrollHeight <= one.clientHeight"
+        )
 
 
 async def test_the_page_is_light_and_keeps_still(

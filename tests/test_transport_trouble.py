@@ -60,6 +60,10 @@ async def fails_twice(staged: Staged, reason: str, text: str) -> None:
     await staged.until(lambda: len(staged.ended) == 2, 30)
     assert [ended.reason for ended in staged.ended] == [reason, reason]
     assert [failed.error.kind for failed in staged.failed] == ["avatar"] * 2
+    # What a page may promise: another face after the first, none after the
+    # second.
+    assert [failed.retrying for failed in staged.failed] == [True, False]
+    assert [ended.replaced for ended in staged.ended] == [True, False]
     for failed, ended in zip(staged.failed, staged.ended, strict=True):
         assert text in str(failed.error)
         assert failed.conversation_id == ended.conversation_id

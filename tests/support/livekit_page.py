@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 from support.browser import chromium
 from support.example import Example
 from support.http_node import free_port
@@ -69,12 +70,32 @@ class LiveKitExample(Example):
         ):
             return await answer.json()
 
-    async def break_tavus(self, fault: str) -> None:
-        """Has the simulated Tavus fail in that way, always."""
-        body = {"endpoint": "avatar", "kind": fault}
+    async def break_tavus(self, fault: str, **how: Any) -> None:
+        """Has the simulated Tavus fail in that way, by default always."""
+        body = {"endpoint": "avatar", "kind": fault, **how}
+        await self._tell("faults", body)
+
+    async def shut_down(self, reason: str) -> None:
+        """Has the simulated Tavus end the newest conversation."""
+        newest = (await self.ledger())["conversations"][-1]
+        path = f"conversations/{newest['conversation_id']}/shutdown"
+        await self._tell(path, {"reason": reason})
+
+    def silence_tavus(self) -> None:
+        """Has the simulated Tavus answer nothing, and its avatars die.
+
+        It is not killed: bin/start ends with what it has started.
+        """
+        for process in psutil.Process(self.process.pid).children():
+            if "tavus_sim" in process.cmdline():
+                process.suspend()
+                for avatar in process.children(recursive=True):
+                    avatar.kill()
+
+    async def _tell(self, path: str, body: dict[str, Any]) -> None:
         async with (
             aiohttp.ClientSession() as session,
-            session.post(self._sim("faults"), json=body) as answer,
+            session.post(self._sim(path), json=body) as answer,
         ):
             assert answer.status < 300, await answer.text()
 

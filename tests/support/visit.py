@@ -29,6 +29,8 @@ AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 _NO_MATTER = re.compile(
     "Failed to load resource|error reading from signal stream"
     "|detected connection state mismatch"
+    "|could not createOffer with closed peer connection"
+    "|AudioContext was not allowed to start"
 )
 
 
@@ -90,6 +92,16 @@ class Tab:
     async def hears(self, text: str) -> None:
         """Waits until a line of the log has that text."""
         await expect(self.part("log")).to_contain_text(text, timeout=STATE_MS)
+
+    async def reads(self, part: str, text: str | re.Pattern[str]) -> None:
+        """Waits until a part of the page has that text."""
+        await expect(self.part(part)).to_contain_text(text, timeout=STATE_MS)
+
+    async def seconds(self) -> int:
+        """What the clock of the call shows."""
+        shown = await self.page.get_by_role("timer").inner_text()
+        minutes, seconds = shown.split(":")
+        return int(minutes) * 60 + int(seconds)
 
     async def says(self, text: str) -> None:
         """Types into the room of the simulator."""

@@ -4,17 +4,20 @@
 // See the LICENSE file for more information.
 //
 /** The page: before a conversation, during it, and after. */
-import { useSyncExternalStore } from "react";
+import { useRef, useSyncExternalStore } from "react";
 
 import type { Call } from "./call";
 import { CallView } from "./components/CallView";
 import { EventLog } from "./components/EventLog";
 import { Mark } from "./components/Portrait";
 import { StartView } from "./components/StartView";
+import { WriteBox } from "./components/WriteBox";
+import { isInRoom } from "./session";
 
 export function App({ call }: { call: Call }) {
   const view = useSyncExternalStore(call.subscribe, call.view);
   const { name } = view.state;
+  const field = useRef<HTMLInputElement>(null);
   const before = name === "loading" || name === "idle";
   return (
     <div className="page">
@@ -29,14 +32,30 @@ export function App({ call }: { call: Call }) {
           <StartView call={call} view={view} />
         ) : (
           <>
-            <CallView call={call} view={view} />
-            <EventLog lines={view.lines} />
+            <CallView
+              call={call}
+              view={view}
+              onWrite={() => field.current?.focus()}
+            />
+            <EventLog lines={view.lines}>
+              {isInRoom(view.state) && view.takes.includes("text") && (
+                <WriteBox
+                  field={field}
+                  ready={name === "live"}
+                  onSay={(text) => {
+                    call.say(text);
+                  }}
+                />
+              )}
+            </EventLog>
           </>
         )}
       </main>
-      <footer className="bottom" key={before ? "before" : "during"}>
-        A conversation is billed while it runs. Leaving, or closing this tab,
-        ends yours.
+      <footer className="bottom" key={`${before} ${view.config?.simulated}`}>
+        {view.config?.simulated
+          ? "A simulation: nothing is paid for."
+          : view.config && "A conversation is billed while it runs."}{" "}
+        {view.config && "Leaving, or closing this tab, ends yours."}
       </footer>
     </div>
   );

@@ -10,6 +10,10 @@ export interface Conversation {
   conversation_id: string;
   conversation_url: string;
   join_url: string;
+  /** For how long it has been there, where that is known. */
+  age_ms?: number;
+  /** Another tab of this browser is in it. */
+  elsewhere?: boolean;
 }
 
 export interface ConversationState extends Conversation {
@@ -23,6 +27,7 @@ export interface LiveKitStarted {
   room_name: string;
   user_token: string;
   livekit_url: string;
+  age_ms: number;
 }
 
 export interface LiveKitEnded {
@@ -36,6 +41,8 @@ export interface Config {
   token_needed: boolean;
   /** Where conversations are: in Tavus's rooms, or in those of LiveKit. */
   mode: "conversation" | "livekit";
+  /** Tavus is a simulated one: nothing is real, and nothing is billed. */
+  simulated: boolean;
   limits: { custom_greeting: number; conversational_context: number };
 }
 
@@ -116,14 +123,19 @@ export class Api {
     return this.#ask("POST", "livekit/start", {}, CREATE_TIMEOUT_MS);
   }
 
-  /**
-   * Ends a room of LiveKit; also one that has ended already.
-   *
-   * @param keepalive lets the request outlive the page.
-   */
-  stopRoom(name: string, keepalive = false): Promise<LiveKitEnded> {
+  /** The rooms of LiveKit that run, with new keys. */
+  async rooms(): Promise<LiveKitStarted[]> {
+    const found = await this.#ask<{ rooms: LiveKitStarted[] }>(
+      "GET",
+      "livekit",
+    );
+    return found.rooms;
+  }
+
+  /** Ends a room of LiveKit; also one that has ended already. */
+  stopRoom(name: string): Promise<LiveKitEnded> {
     const path = `livekit/${encodeURIComponent(name)}/stop`;
-    return this.#ask("POST", path, undefined, END_TIMEOUT_MS, keepalive);
+    return this.#ask("POST", path, undefined, END_TIMEOUT_MS);
   }
 
   interaction(id: string, message: object): Promise<unknown> {
@@ -145,11 +157,9 @@ export class Api {
     path: string,
     body?: object,
     timeoutMs = TIMEOUT_MS,
-    keepalive = false,
   ): Promise<T> {
     const init: RequestInit = {
       method,
-      keepalive,
       signal: AbortSignal.timeout(timeoutMs),
     };
     if (body) {

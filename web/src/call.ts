@@ -13,11 +13,15 @@ import {
   type Options,
   type Problem,
 } from "./api";
+import { adviceFor } from "./errors";
 import { addLine, addMessage, type Line } from "./log";
+import { keepCall, keptCall } from "./memory";
 import type { AppMessage, RoomListener } from "./rooms/room";
 import { reportOf, type Report } from "./reports";
 import { Seat, type SeatParts } from "./seat";
 import {
+  LIMITS_MS,
+  awaitsEnd,
   isInRoom,
   step,
   type Act,
@@ -32,16 +36,23 @@ import { happened } from "./words";
 export interface View {
   state: State;
   config: Config | null;
-  /** The event stream is open, or nobody needs it. */
-  linked: boolean;
+  /** Whose connection is lost, and being made again. */
+  down: ReadonlySet<Link>;
   microphone: boolean;
   camera: boolean;
   /** What went wrong without ending the visit. */
   notice: Problem | null;
+  /** Why a person waits, as the server says: it tries again. */
+  trouble: Problem | null;
+  /** What the other side takes: "text", "interrupt". */
+  takes: readonly string[];
   lines: readonly Line[];
-  /** When the face joined, in ms of Date.now(). */
-  liveSinceMs: number | null;
+  /** Since when the conversation is there, in ms of Date.now(). */
+  sinceMs: number | null;
 }
+
+/** The browser's network, our server's event stream, the room. */
+export type Link = "network" | "stream" | "room";
 
 export interface Parts extends SeatParts {
   api: Api;
@@ -50,6 +61,10 @@ export interface Parts extends SeatParts {
 
 /** For Tavus's report, after the room says that it is over. */
 const AWAIT_END_MS = 4_000;
+/** How long a lost connection may take to come back. */
+const LOST_MS = 60_000;
+/** Between two tries to end, and two looks at what another tab does. */
+const AGAIN_MS = 5_000;
 const FACE_SIGNS = new Set([
   "system.replica_joined",
   "system.replica_present",
@@ -66,12 +81,14 @@ export class Call {
   #view: View = {
     state: { name: "loading" },
     config: null,
-    linked: true,
+    down: new Set(),
     microphone: false,
     camera: false,
     notice: null,
+    trouble: null,
+    takes: [],
     lines: [],
-    liveSinceMs: null,
+    sinceMs: null,
   };
   readonly #listeners = new Set<() => void>();
   readonly #seat: Seat;
@@ -79,7 +96,12 @@ export class Call {
   #options = NO_OPTIONS;
   #visits = 0;
   #stream: { close: () => void } | null = null;
+  /** For Tavus's report of an end. */
   #alarm: ReturnType<typeof setTimeout> | undefined;
+  /** For the limit of a state. */
+  #limit: ReturnType<typeof setTimeout> | undefined;
+  /** For the limit of a lost connection. */
+  #lost: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly parts: Parts) {
     this.#way = tavusWay(parts.api, parts.openStream);
@@ -100,13 +122,22 @@ export class Call {
     try {
       const config = await this.parts.api.config();
       if (config.mode === "livekit") this.#way = liveKitWay(this.parts.api);
-      this.#show({ config });
+      this.#show({ config, takes: this.#way.takes ?? [] });
       // Without the token it may not ask; the person enters it first.
       const may = !config.token_needed || this.parts.api.token() !== "";
       const running = may ? await this.#running() : [];
       const [first = null] = running;
-      if (first) this.#log("Welcome back: your conversation still runs");
-      this.#happen({ type: "loaded", running: first });
+      const kept = keptCall();
+      const known = first !== null && first.conversation_id === kept?.id;
+      const mine = known || this.#way.shared;
+      if (known) this.#show({ lines: kept.lines });
+      if (first && mine) {
+        this.#log("Welcome back: your conversation still runs");
+        this.#began(first);
+      } else if (kept && !first) {
+        keepCall(null);
+      }
+      this.#happen({ type: "loaded", running: first, mine });
     } catch (error) {
       this.#happen({ type: "load_failed", problem: problemOf(error) });
     }
@@ -115,8 +146,13 @@ export class Call {
   start(options: Options = this.#options): void {
     this.#options = options;
     this.#visits += 1;
-    this.#show({ lines: [], notice: null });
+    this.#show({ lines: [], notice: null, trouble: null });
     this.#happen({ type: "start", options });
+  }
+
+  /** Goes on here with what another tab of this browser is in. */
+  take(): void {
+    this.#happen({ type: "take" });
   }
 
   /** Ends the conversation, or the try to make one. */
@@ -124,15 +160,29 @@ export class Call {
     this.#happen({ type: "leave" });
   }
 
-  /** The page closes; there is no time to wait for anything. */
-  abandon(): void {
-    const { state } = this.#view;
-    if (isInRoom(state)) this.#way.abandon(state.conversation.conversation_id);
+  /** The page closes, or is loaded anew: it may come back soon. */
+  keep(): void {
+    const { state, lines } = this.#view;
+    if (isInRoom(state))
+      keepCall({ id: state.conversation.conversation_id, lines });
+  }
+
+  /** The browser has lost its network, or has it again. */
+  setOnline(online: boolean): void {
+    this.#link("network", online);
   }
 
   /** Has the face stop speaking. */
   interrupt(): void {
-    this.#seat.interrupt();
+    this.#seat.sendOwn({ type: "interrupt" });
+  }
+
+  /** Says something in writing. */
+  say(text: string): void {
+    const { state } = this.#view;
+    if (!isInRoom(state)) return;
+    const id = state.conversation.conversation_id;
+    this.#seat.sendOwn(this.#way.typed(id, text));
   }
 
   reset(): void {
@@ -177,15 +227,53 @@ export class Call {
   #happen(now: Happening): void {
     const before = this.#view.state;
     const { state, acts } = step(before, now);
-    if (state !== before) {
-      const live = state.name === "live";
-      const since = this.#view.liveSinceMs ?? Date.now();
-      this.#show({ state, liveSinceMs: live ? since : null });
-      const text = happened(state.name);
-      if (text && state.name !== before.name) this.#log(text);
-      if (state.name === "failed") this.#problem("Stopped", state.problem);
-    }
+    if (state !== before) this.#entered(state, before);
     for (const act of acts) this.#perform(act);
+  }
+
+  #entered(state: State, before: State): void {
+    this.#show({ state });
+    this.#watch(state);
+    if (state.name === before.name) return;
+    if (state.name === "live") this.#show({ trouble: null });
+    if (!("conversation" in state) || state.name === "elsewhere") {
+      keepCall(null);
+      this.#show({ sinceMs: null });
+    } else if (isInRoom(state)) this.keep();
+    const text = happened(state.name, before.name);
+    if (text) this.#log(text);
+    if (state.name === "failed") this.#problem("Stopped", state.problem);
+  }
+
+  /** Nobody waits in a state for ever. */
+  #watch(state: State): void {
+    clearTimeout(this.#limit);
+    if (state.name === "elsewhere") {
+      this.#limit = setTimeout(() => void this.#lookElsewhere(), AGAIN_MS);
+      return;
+    }
+    const ms = { ...LIMITS_MS, ...this.#way.limits }[state.name];
+    if (ms === undefined) return;
+    this.#limit = setTimeout(() => {
+      const detail = this.#view.trouble?.detail ?? "";
+      this.#happen({ type: "overdue", detail });
+    }, ms);
+  }
+
+  /** Whether the other tab's call still runs. */
+  async #lookElsewhere(): Promise<void> {
+    const running = await this.#way.running().catch(() => null);
+    const { state } = this.#view;
+    if (state.name !== "elsewhere") return;
+    const id = state.conversation.conversation_id;
+    const runs = running?.some((one) => one.conversation_id === id) ?? true;
+    if (runs) this.#watch(state);
+    else this.#isOver(id, "elsewhere", null);
+  }
+
+  /** From now on the server's clock counts. */
+  #began(conversation: Conversation): void {
+    this.#show({ sinceMs: Date.now() - (conversation.age_ms ?? 0) });
   }
 
   #perform(act: Act): void {
@@ -197,11 +285,12 @@ export class Call {
       case "close_stream":
         this.#stream?.close();
         this.#stream = null;
-        this.#show({ linked: true });
+        this.#link("stream", true);
         break;
       case "create":
         this.#way.create(act.options).then(
           (conversation) => {
+            if (!conversation.elsewhere) this.#began(conversation);
             this.#happen({ type: "created", conversation });
           },
           (error: unknown) => {
@@ -212,10 +301,19 @@ export class Call {
       case "join":
         this.#seat.join(act.conversation, this.#way.relays);
         break;
+      case "rejoin":
+        void this.#rejoin(act.id);
+        break;
       case "leave_room":
         clearTimeout(this.#alarm);
         this.#seat.leave();
-        this.#show({ microphone: false, camera: false, notice: null });
+        this.#link("room", true);
+        this.#show({
+          microphone: false,
+          camera: false,
+          notice: null,
+          takes: this.#way.takes ?? [],
+        });
         break;
       case "await_end":
         this.#alarm = setTimeout(() => {
@@ -243,14 +341,34 @@ export class Call {
     }
   }
 
-  async #end(id: string): Promise<void> {
+  /** Joins what runs in another tab, with a key of its own. */
+  async #rejoin(id: string): Promise<void> {
     try {
-      await this.#way.end(id);
-    } catch (error) {
-      const gone = error instanceof ApiError && error.status === 404;
-      if (!gone) {
-        this.#happen({ type: "end_failed", problem: problemOf(error) });
+      const running = await this.#way.running();
+      const found = running.find((one) => one.conversation_id === id);
+      if (!found) {
+        this.#isOver(id, "", null);
         return;
+      }
+      this.#began(found);
+      this.#seat.join(found, this.#way.relays);
+    } catch (error) {
+      this.#happen({ type: "room_failed", problem: problemOf(error) });
+    }
+  }
+
+  /** Ends it, and does not give up while somebody waits for that. */
+  async #end(id: string): Promise<void> {
+    for (;;) {
+      try {
+        await this.#way.end(id);
+        break;
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) break;
+        this.#happen({ type: "end_failed", problem: problemOf(error) });
+        if (!mayPass(error) || !awaitsEnd(this.#view.state, id)) return;
+        await pause(AGAIN_MS);
+        if (!awaitsEnd(this.#view.state, id)) return;
       }
     }
     // The event may be lost or late; the answer is true already.
@@ -268,6 +386,21 @@ export class Call {
       joined: () => {
         this.#happen({ type: "room_joined" });
       },
+      faceSent: () => {
+        this.#happen({ type: "face_sent" });
+      },
+      faceLeft: () => {
+        this.#happen({ type: "face_left" });
+      },
+      takes: (takes) => {
+        this.#show({ takes });
+      },
+      trouble: (trouble) => {
+        this.#troubled(trouble);
+      },
+      taken: () => {
+        this.#happen({ type: "room_taken" });
+      },
       faceJoined: () => {
         this.#happen({ type: "face_joined" });
       },
@@ -282,14 +415,19 @@ export class Call {
       camera: (camera) => {
         this.#show({ camera });
       },
+      sound: (on) => {
+        const { notice } = this.#view;
+        if (!on) this.#show({ notice: { kind: "sound_blocked", detail: "" } });
+        else if (notice?.kind === "sound_blocked") this.#show({ notice: null });
+      },
       denied: (notice) => {
         this.#show({ notice });
       },
-      link: (linked) => {
-        this.#show({ linked });
+      link: (up) => {
+        this.#link("room", up);
       },
-      left: () => {
-        this.#happen({ type: "room_left" });
+      left: (past) => {
+        this.#happen({ type: "room_left", past: past ?? null });
       },
       failed: (problem) => {
         this.#happen({ type: "room_failed", problem });
@@ -310,8 +448,8 @@ export class Call {
         const report = reportOf(name, data);
         if (report) this.#reported(report);
       },
-      link: (linked) => {
-        this.#show({ linked });
+      link: (up) => {
+        this.#link("stream", up);
       },
       failed: (problem, final) => {
         this.#happen({ type: "stream_failed", problem, final });
@@ -336,8 +474,9 @@ export class Call {
           this.#log(`Tavus: ${report.eventType}`);
         break;
       case "error":
-        // The answer to create will say the same.
-        if (this.#view.state.name !== "creating")
+        // The answer to create will say what it does not try again.
+        if (report.retrying) this.#troubled(report.problem);
+        else if (this.#view.state.name !== "creating")
           this.#problem("The server", report.problem);
     }
   }
@@ -350,12 +489,36 @@ export class Call {
     );
   }
 
+  /** Shown where somebody waits; of a call that goes on the log tells. */
+  #troubled(trouble: Problem): void {
+    this.#problem("The server tries again", trouble);
+    this.#show({ trouble });
+  }
+
+  #link(which: Link, up: boolean): void {
+    const { down } = this.#view;
+    if (down.has(which) !== up) return;
+    const now = new Set(down);
+    if (up) now.delete(which);
+    else now.add(which);
+    this.#show({ down: now });
+    if (down.size === 0)
+      this.#lost = setTimeout(() => {
+        const detail = `no ${[...this.#view.down].join(", ")}`;
+        this.#happen({
+          type: "room_failed",
+          problem: { kind: "offline", detail },
+        });
+      }, LOST_MS);
+    if (now.size === 0) clearTimeout(this.#lost);
+  }
+
   #log(text: string): void {
     this.#show({ lines: addLine(this.#view.lines, { text }) });
   }
 
   #problem(what: string, problem: Problem): void {
-    const text = `${what}: ${problem.detail || problem.kind}`;
+    const text = `${what}: ${adviceFor(problem).title}`;
     this.#show({
       lines: addLine(this.#view.lines, { text, kind: "problem" }),
     });
@@ -365,4 +528,24 @@ export class Call {
     this.#view = { ...this.#view, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Whether the same request may go better later. */
+function mayPass(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false;
+  const { status } = error;
+  return status === 0 || status === 408 || status === 429 || status >= 500;
+}
+
+/** Waits; less when the network comes back. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      removeEventListener("online", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    addEventListener("online", done);
+  });
 }

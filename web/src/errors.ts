@@ -6,16 +6,17 @@
 /** What a person reads for each kind of error, and what they can do. */
 import type { Problem } from "./api";
 
-export type Remedy = "retry" | "reload" | "token" | "end" | "microphone";
+export type Remedy =
+  "retry" | "another" | "reload" | "token" | "microphone" | "sound";
 
 export interface Advice {
   title: string;
   what: string;
   todo: string;
   remedy: Remedy;
+  /** For whoever runs the server; people see it when they ask for it. */
+  owner?: string;
 }
-
-const OWNER = "If this is your server:";
 
 const ADVICE = {
   // This page and its own server
@@ -46,8 +47,9 @@ const ADVICE = {
   limiter: {
     title: "The server cannot count conversations",
     what: "It starts none while its shared counter is away.",
-    todo: `Try again soon. ${OWNER} check that Redis is running.`,
+    todo: "Try again soon.",
     remedy: "retry",
+    owner: "Check that Redis is running.",
   },
   validation: {
     title: "Something in the options does not fit",
@@ -88,21 +90,24 @@ const ADVICE = {
   forbidden: {
     title: "This address may not start conversations",
     what: "The server does not accept requests from this page's address.",
-    todo: `Open the page from its own server. ${OWNER} see allowed_origins.`,
+    todo: "Open the page from its own server.",
     remedy: "reload",
+    owner: "See allowed_origins.",
   },
   // The server and Tavus
   auth: {
-    title: "Tavus does not accept the key",
-    what: "The server's Tavus API key is missing, wrong or restricted.",
-    todo: `${OWNER} set TAVUS_API_KEY to a key that is valid, and restart.`,
+    title: "The server has no access to Tavus",
+    what: "Tavus does not know it, or does not let it in.",
+    todo: "Try again later.",
     remedy: "retry",
+    owner: "Set TAVUS_API_KEY to a key that is valid, and restart.",
   },
   credits: {
     title: "No minutes left",
     what: "The Tavus account of this server has used up its credits.",
-    todo: `${OWNER} add credits in the Tavus portal, then try again.`,
+    todo: "Try again later.",
     remedy: "retry",
+    owner: "Add credits in the Tavus portal, then try again.",
   },
   concurrency: {
     title: "All lines are busy",
@@ -125,14 +130,16 @@ const ADVICE = {
   network: {
     title: "Tavus is out of reach",
     what: "The server of this page cannot connect to Tavus.",
-    todo: `Try again soon. ${OWNER} check its network and proxy.`,
+    todo: "Try again soon.",
     remedy: "retry",
+    owner: "Check its network and proxy.",
   },
   protocol: {
     title: "An unexpected answer",
     what: "Something other than the expected server answered.",
-    todo: `Try again. ${OWNER} check base_url and the proxies on the way.`,
+    todo: "Try again.",
     remedy: "retry",
+    owner: "Check base_url and the proxies on the way.",
   },
   timeout: {
     title: "No answer in time",
@@ -142,15 +149,17 @@ const ADVICE = {
   },
   config: {
     title: "The server is not set up yet",
-    what: "A property of its Tavus extension cannot be used.",
-    todo: `${OWNER} its log says which one, and what to write.`,
+    what: "Something in its settings is missing or wrong.",
+    todo: "Try again later.",
     remedy: "retry",
+    owner: "Its log names the property, and says what to write.",
   },
   graph: {
-    title: "The server's graph is not wired",
-    what: "No extension took the request to start a conversation.",
-    todo: `${OWNER} compare its connections with the README.`,
+    title: "The server is not complete",
+    what: "Nothing in it took the request to start a conversation.",
+    todo: "Try again later.",
     remedy: "retry",
+    owner: "Compare the graph's connections with the README.",
   },
   stopping: {
     title: "The server is restarting",
@@ -161,8 +170,9 @@ const ADVICE = {
   internal: {
     title: "Something broke on the server",
     what: "That is a mistake in the software, not yours.",
-    todo: `Try again. ${OWNER} its log has more; please report it.`,
+    todo: "Try again.",
     remedy: "retry",
+    owner: "Its log has more; please report it.",
   },
   unknown: {
     title: "Something went wrong",
@@ -182,6 +192,12 @@ const ADVICE = {
     what: "The browser gives this page no camera. You can go on without.",
     todo: "Allow it beside the address, or close what else is using it.",
     remedy: "microphone",
+  },
+  sound_blocked: {
+    title: "You do not hear the face yet",
+    what: "The browser plays no sound until you press something.",
+    todo: "Press the button, or anything else.",
+    remedy: "sound",
   },
   room_not_allowed: {
     title: "The room did not let you in",
@@ -203,15 +219,42 @@ const ADVICE = {
   },
   face_absent: {
     title: "The face did not come",
-    what: "You are in the room, but the avatar has not joined it in time.",
-    todo: `Try again. ${OWNER} Tavus must be able to reach the LiveKit server.`,
+    what: "You were in the room, but the face has not joined it in time.",
+    todo: "Try again.",
     remedy: "retry",
+    owner: "Tavus must be able to reach the room's server.",
+  },
+  face_gone: {
+    title: "The face is gone",
+    what: "The connection between Tavus and the room was lost.",
+    todo: "Nobody came back in time. Start a new conversation.",
+    remedy: "retry",
+  },
+  avatar: {
+    title: "The face cannot be shown",
+    what: "Tavus did not bring it into the room, or it did not work there.",
+    todo: "Try again.",
+    remedy: "retry",
+    owner:
+      "Tavus must be able to reach the room's server; see docs/livekit.md.",
   },
   not_ended: {
     title: "It may still be running",
-    what: "The server did not confirm that the conversation has ended.",
-    todo: "End it once more. Without you in it, it ends by itself soon.",
-    remedy: "end",
+    what: "Tavus has not confirmed yet that the conversation has ended.",
+    todo: "The server goes on trying, also when you close this page.",
+    remedy: "another",
+  },
+  not_asked: {
+    title: "You are not connected",
+    what: "The server could not be asked to end the conversation.",
+    todo: "It ends it when it notices that you are gone, in about a minute.",
+    remedy: "another",
+  },
+  given_up: {
+    title: "You do not wait for it",
+    what: "Tavus has not answered yet.",
+    todo: "If the conversation is still made, the server ends it.",
+    remedy: "retry",
   },
 } as const satisfies Record<string, Advice>;
 

@@ -49,20 +49,20 @@ export function addMessage(
   const { event_type: type, properties = {} } = message;
   if (type === "conversation.utterance" || type === PARTIAL)
     return addSpeech(lines, message);
+  if (type === "tavus_conversation_ended" && properties.replaced === true)
+    return addLine(lines, { text: "Another face is sent in its place" });
   const event = EVENTS[type];
   if (event) return addLine(lines, { text: event });
   if (type === "livekit.playback_finished")
-    return addLine(lines, {
-      text:
-        properties.interrupted === true
-          ? "The face was interrupted"
-          : "The face has finished",
-    });
-  if (type === "error")
-    return addLine(lines, {
-      text: `The graph: ${textOf(properties.detail) || textOf(properties.kind)}`,
-      kind: "problem",
-    });
+    // Of one who is not there, nobody knows whether it ever began.
+    return properties.assumed === true
+      ? lines
+      : addLine(lines, {
+          text:
+            properties.interrupted === true
+              ? "The face was interrupted"
+              : "The face has finished",
+        });
   if (type.endsWith("tool_call"))
     return addLine(lines, {
       text: `Tool call: ${textOf(properties.name)}(${textOf(properties.arguments)})`,
@@ -75,8 +75,7 @@ export function addMessage(
 }
 
 const EVENTS: Partial<Record<string, string>> = {
-  tavus_conversation_created: "Tavus has sent the face",
-  tavus_conversation_ended: "Tavus has called the face back",
+  tavus_conversation_created: "Tavus sends the face",
   "livekit.playback_started": "The face speaks",
 };
 const PARTIAL = "conversation.utterance.streaming";

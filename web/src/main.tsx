@@ -26,8 +26,12 @@ const call = new Call({
 void call.load();
 
 addEventListener("pagehide", () => {
-  call.abandon();
+  call.keep();
 });
+for (const name of ["online", "offline"])
+  addEventListener(name, () => {
+    call.setOnline(navigator.onLine);
+  });
 // A page that comes out of the browser's back-forward cache left its room.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();

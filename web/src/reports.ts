@@ -13,7 +13,7 @@ export type Report =
   | { type: "over"; over: Over }
   | { type: "interaction"; message: AppMessage }
   | { type: "event"; eventType: string }
-  | { type: "error"; problem: Problem };
+  | { type: "error"; problem: Problem; retrying: boolean };
 
 /** What an event of the stream reports; null for what the page can spare. */
 export function reportOf(name: string, data: unknown): Report | null {
@@ -44,7 +44,8 @@ export function reportOf(name: string, data: unknown): Report | null {
       return { type: "event", eventType: text(said.event_type) };
     case "tavus_error": {
       const problem = { kind: text(said.kind), detail: text(said.detail) };
-      return { type: "error", problem };
+      const retrying = said.retrying === true;
+      return { type: "error", problem, retrying };
     }
     default:
       return null;

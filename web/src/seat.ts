@@ -90,8 +90,9 @@ export class Seat {
     else if (this.#relay?.mine) this.#room?.send(message);
   }
 
-  interrupt(): void {
-    this.#room?.send({ type: "interrupt" });
+  /** Sends what a person wants, whichever tab speaks for the graph. */
+  sendOwn(message: object): void {
+    this.#room?.send(message);
   }
 
   #newRelay(id: string): Relay {

@@ -11,14 +11,23 @@ const HAPPENED: Partial<Record<State["name"], string>> = {
   joining: "Joining its room",
   waiting: "You are in the room",
   live: "The face has joined",
+  away: "The face has gone",
+  elsewhere: "The conversation goes on in another tab",
   ending: "Ending the conversation",
   ended: "The conversation is over",
 };
 
 const REASONS: Record<string, string> = {
   end_conversation: "You ended it.",
-  user_left: "You left, and it was ended for you.",
+  failed: "Another could not be started in its place.",
+  user_left: "You left, or your connection was lost, and it was ended for you.",
   stop: "The server was stopped.",
+  elsewhere: "It has ended in the other tab.",
+  avatar_absent: "The face did not come.",
+  avatar_no_video: "The face came without a picture.",
+  avatar_gone: "The connection to the face was lost.",
+  avatar_stuck: "The face stopped listening to the server.",
+  room_lost: "The server lost its connection to the room.",
   unknown: "Whether anybody was in the room could not be found out.",
   test_mode: "It was a test: over as soon as it began.",
   not_found: "Tavus no longer knows it.",
@@ -38,8 +47,13 @@ const REASONS: Record<string, string> = {
 };
 
 /** What the log says when a state is reached; undefined for nothing. */
-export function happened(name: State["name"]): string | undefined {
-  return HAPPENED[name];
+export function happened(
+  name: State["name"],
+  before: State["name"],
+): string | undefined {
+  return name === "live" && before === "away"
+    ? "The face is back"
+    : HAPPENED[name];
 }
 
 /** A reason of tavus_conversation_ended as a sentence. */
@@ -54,6 +68,7 @@ export function reasonInWords(reason: string): string {
 
 /** A length of time as "48 seconds" or "3 minutes 5 seconds". */
 export function durationInWords(ms: number): string {
+  if (ms < 1000) return "less than a second";
   const seconds = Math.round(ms / 1000);
   const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
   const parts = [];

@@ -8,7 +8,7 @@ import type { DailyCall } from "@daily-co/daily-js";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { DailyRoom, type Daily } from "../src/rooms/dailyRoom";
-import { settle } from "./fakes";
+import { listening, settle } from "./fakes";
 
 /** Daily's call frame, as far as the room uses it. */
 class FakeCall {
@@ -71,20 +71,7 @@ let room: DailyRoom;
 let options: unknown;
 
 function roomWith(load: () => Promise<Daily>): DailyRoom {
-  return new DailyRoom(
-    {
-      joined: () => heard.push("joined"),
-      faceJoined: () => heard.push("face"),
-      message: (message) => heard.push(message),
-      microphone: (on) => heard.push(["microphone", on]),
-      camera: (on) => heard.push(["camera", on]),
-      denied: ({ kind }) => heard.push(["denied", kind]),
-      link: (up) => heard.push(["link", up]),
-      left: () => heard.push("left"),
-      failed: ({ kind, detail }) => heard.push(["failed", kind, detail]),
-    },
-    load,
-  );
+  return new DailyRoom(listening(heard), load);
 }
 
 function roomOfCall(): DailyRoom {

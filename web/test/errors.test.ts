@@ -18,7 +18,7 @@ const SERVER_KINDS = (
 /** What rooms.ts and this page add. */
 const PAGE_KINDS = (
   "offline microphone_denied camera_denied room_not_allowed room_full " +
-  "room_network not_ended face_absent"
+  "room_network not_ended not_asked given_up sound_blocked face_absent face_gone avatar"
 ).split(" ");
 
 describe("advice", () => {
@@ -31,6 +31,15 @@ describe("advice", () => {
     expect(title).toMatch(/^[A-Z].*[a-z]$/);
     expect(what).toMatch(/^[A-Z].*\.$/);
     expect(todo).toMatch(/^[A-Z].*\.$/);
+  });
+
+  it("tells people nothing that only the server's owner can do", () => {
+    for (const kind of KINDS) {
+      const { title, what, todo } = adviceFor({ kind, detail: "" });
+      expect(`${title} ${what} ${todo}`).not.toMatch(
+        /[A-Z]+_[A-Z]+|[a-z]_[a-z]|base_url|proxy|graph|README|Redis|portal/,
+      );
+    }
   });
 
   it.each(["", "brand_new", "constructor", "__proto__"])(
@@ -60,7 +69,8 @@ describe("words", () => {
   });
 
   it.each([
-    [0, "0 seconds"],
+    [0, "less than a second"],
+    [999, "less than a second"],
     [1_000, "1 second"],
     [60_000, "1 minute"],
     [185_400, "3 minutes 5 seconds"],

@@ -111,3 +111,25 @@ export function refusal(
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 200; turn += 1) await Promise.resolve();
 }
+
+/** What a room tells, as a list: a name, or a name and what came with it. */
+export function listening(heard: unknown[]): RoomListener {
+  const said = (what: string) => () => heard.push(what);
+  return {
+    joined: said("joined"),
+    faceSent: said("face sent"),
+    faceJoined: said("face"),
+    faceLeft: said("face left"),
+    message: (message) => heard.push(message),
+    microphone: (on) => heard.push(["microphone", on]),
+    camera: (on) => heard.push(["camera", on]),
+    takes: (what) => heard.push(["takes", ...what]),
+    sound: (on) => heard.push(["sound", on]),
+    denied: ({ kind }) => heard.push(["denied", kind]),
+    trouble: ({ kind }) => heard.push(["trouble", kind]),
+    link: (up) => heard.push(["link", up]),
+    left: (past) => heard.push(past ? ["left", past] : "left"),
+    taken: said("taken"),
+    failed: ({ kind, detail }) => heard.push(["failed", kind, detail]),
+  };
+}

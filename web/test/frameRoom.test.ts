@@ -7,7 +7,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { FrameRoom } from "../src/rooms/frameRoom";
-import { settle } from "./fakes";
+import { listening, settle } from "./fakes";
 
 const URL_ = new URL("http://127.0.0.1:9/room/c1?t=x");
 let heard: unknown[];
@@ -20,14 +20,7 @@ beforeEach(() => {
   heard = [];
   posted = [];
   room = new FrameRoom({
-    joined: () => heard.push("joined"),
-    faceJoined: () => heard.push("face"),
-    message: (message) => heard.push(message),
-    microphone: (on) => heard.push(["microphone", on]),
-    camera: (on) => heard.push(["camera", on]),
-    denied: ({ kind }) => heard.push(["denied", kind]),
-    link: (up) => heard.push(["link", up]),
-    left: () => heard.push("left"),
+    ...listening(heard),
     failed: ({ kind }) => heard.push(["failed", kind]),
   });
   room.join(document.body, URL_);

@@ -14,7 +14,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { LiveKitRoom, type LiveKit } from "../src/rooms/livekitRoom";
-import { settle } from "./fakes";
+import { listening, settle } from "./fakes";
 
 const ROOM = new URL("ws://127.0.0.1:7880/?t=secret");
 
@@ -92,15 +92,8 @@ beforeEach(() => {
   stage = document.createElement("div");
   room = new LiveKitRoom(
     {
-      joined: () => heard.push("joined"),
-      faceJoined: () => heard.push("face"),
+      ...listening(heard),
       message: ({ event_type: type }) => heard.push(["message", type]),
-      microphone: (on) => heard.push(["microphone", on]),
-      camera: (on) => heard.push(["camera", on]),
-      denied: ({ kind }) => heard.push(["denied", kind]),
-      link: (up) => heard.push(["link", up]),
-      left: () => heard.push("left"),
-      failed: ({ kind, detail }) => heard.push(["failed", kind, detail]),
     },
     () =>
       Promise.resolve({
@@ -119,7 +112,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const avatar = { isAgent: true };
+const avatar = { isAgent: true, identity: "avatar" };
+const REPLACED = { replaced: true };
 
 async function join(): Promise<void> {
   room.join(stage, ROOM);
@@ -200,49 +194,53 @@ describe("the face", () => {
     expect(stage.children).toHaveLength(2);
   });
 
+  it("is gone when the server has lost it, and back when it has it", async () => {
+    await join();
+    face();
+    const told = RoomEvent.ConnectionQualityChanged;
+    connection.tell(told, "lost", { identity: "ten-rtc" });
+    expect(heard.at(-1)).toBe("face");
+    connection.tell(told, "lost", avatar);
+    expect(heard.at(-1)).toBe("face left");
+    connection.tell(told, "excellent", avatar);
+    expect(heard.at(-1)).toBe("face");
+  });
+
   it("is nobody who is a user", async () => {
     await join();
     subscribe(new FakeTrack("video"), { isAgent: false });
     expect(stage.children).toHaveLength(0);
   });
 
-  it("is waited for, but not for ever", async () => {
+  it("is gone when its picture is, and may come back", async () => {
     await join();
-    vi.advanceTimersByTime(74_000);
-    expect(heard).not.toContainEqual(expect.arrayContaining(["failed"]));
-    vi.advanceTimersByTime(2_000);
-    expect(heard.at(-1)).toEqual(["failed", "face_absent", expect.anything()]);
-  });
-
-  it("may come late, and then stays", async () => {
-    await join();
-    vi.advanceTimersByTime(70_000);
+    const first = face();
+    connection.tell(RoomEvent.TrackUnsubscribed, first);
+    expect(stage.children).toHaveLength(0);
+    expect(heard.at(-1)).toBe("face left");
     face();
-    vi.advanceTimersByTime(100_000);
     expect(heard.at(-1)).toBe("face");
   });
 
-  it("may be replaced by another", async () => {
+  it("may be replaced by another, though the first is still there", async () => {
     await join();
-    const first = face();
-    say({ event_type: "tavus_conversation_ended" });
-    connection.tell(RoomEvent.TrackUnsubscribed, first);
-    expect(stage.children).toHaveLength(0);
-    vi.advanceTimersByTime(5_000);
-    say({ event_type: "tavus_conversation_created" });
-    vi.advanceTimersByTime(20_000);
     face();
-    vi.advanceTimersByTime(100_000);
-    expect(heard.filter((one) => one === "face")).toHaveLength(1);
+    say({ event_type: "tavus_conversation_ended", properties: REPLACED });
+    expect(heard.at(-1)).toBe("face left");
+    say({ event_type: "tavus_conversation_created" });
+    expect(heard.at(-1)).toBe("face sent");
+    face();
+    expect(heard.at(-1)).toBe("face");
     expect(heard).not.toContain("left");
   });
 
-  it("takes the visit with it when no other comes", async () => {
+  it("takes the visit with it when no other comes, and says why", async () => {
     await join();
     face();
-    say({ event_type: "tavus_conversation_ended" });
-    vi.advanceTimersByTime(11_000);
-    expect(heard.at(-1)).toBe("left");
+    const why = { reason: "max_call_duration reached", duration_ms: 9000 };
+    say({ event_type: "tavus_conversation_ended", properties: why });
+    const { reason } = why;
+    expect(heard.at(-1)).toEqual(["left", { reason, durationMs: 9000 }]);
   });
 });
 
@@ -268,24 +266,37 @@ describe("messages", () => {
     expect(connection.sent).toEqual([["ten", '{"type":"interrupt"}']]);
   });
 
-  const trouble = (fatal: boolean) => ({
-    event_type: "error",
-    properties: { kind: "credits", detail: "no minutes", fatal },
-  });
-
-  it("of trouble before the face came end the visit", async () => {
+  it("of the agent say what it takes", async () => {
     await join();
-    say(trouble(false));
-    expect(heard.at(-1)).toEqual(["failed", "credits", "no minutes"]);
+    say({ event_type: "agent_ready", properties: { takes: ["text"] } });
+    expect(heard.at(-1)).toEqual(["takes", "text"]);
   });
 
-  it("of trouble that passes are only told", async () => {
+  const trouble = (how: object) => ({
+    event_type: "error",
+    properties: { kind: "avatar", detail: "no face", ...how },
+  });
+
+  it("of a first face that did not come wait for the second", async () => {
+    await join();
+    say(trouble({ retrying: true }));
+    expect(heard.at(-1)).toEqual(["trouble", "avatar"]);
+    expect(heard).not.toContainEqual(expect.arrayContaining(["failed"]));
+  });
+
+  it("of a face that is given up end the visit", async () => {
+    await join();
+    say(trouble({ retrying: false }));
+    expect(heard.at(-1)).toEqual(["failed", "avatar", "no face"]);
+  });
+
+  it("of trouble with a face that is there are only told", async () => {
     await join();
     face();
-    say(trouble(false));
-    expect(heard.at(-1)).toEqual(["message", "error"]);
-    say(trouble(true));
-    expect(heard.at(-1)).toEqual(["failed", "credits", "no minutes"]);
+    say(trouble({ retrying: false }));
+    expect(heard.at(-1)).toEqual(["trouble", "avatar"]);
+    say(trouble({ fatal: true }));
+    expect(heard.at(-1)).toEqual(["failed", "avatar", "no face"]);
   });
 });
 
@@ -304,6 +315,7 @@ describe("the connection", () => {
   it.each([
     [DisconnectReason.ROOM_DELETED, "left"],
     [DisconnectReason.PARTICIPANT_REMOVED, "left"],
+    [DisconnectReason.DUPLICATE_IDENTITY, "taken"],
     [
       DisconnectReason.STATE_MISMATCH,
       ["failed", "room_network", "STATE_MISMATCH"],
@@ -314,7 +326,7 @@ describe("the connection", () => {
     expect(heard.at(-1)).toEqual(told);
     connection.tell(RoomEvent.Disconnected, reason);
     expect(heard.filter((one) => one === told)).toHaveLength(
-      told === "left" ? 1 : 0,
+      typeof told === "string" ? 1 : 0,
     );
   });
 
@@ -330,6 +342,13 @@ describe("the connection", () => {
     expect(heard).toEqual([]);
   });
 
+  it("that ends because the page is left is no end of the call", async () => {
+    await join();
+    heard.length = 0;
+    connection.tell(RoomEvent.Disconnected, DisconnectReason.CLIENT_INITIATED);
+    expect(heard).toEqual([]);
+  });
+
   it("plays sound at the next press where the browser wants one", async () => {
     await join();
     connection.canPlaybackAudio = false;
@@ -337,5 +356,9 @@ describe("the connection", () => {
     dispatchEvent(new Event("pointerdown"));
     dispatchEvent(new Event("pointerdown"));
     expect(connection.started).toBe(1);
+    expect(heard.at(-1)).toEqual(["sound", false]);
+    connection.canPlaybackAudio = true;
+    connection.tell(RoomEvent.AudioPlaybackStatusChanged);
+    expect(heard.at(-1)).toEqual(["sound", true]);
   });
 });

@@ -12,7 +12,7 @@ import { Api } from "../src/api";
 import { App } from "../src/App";
 import { Call } from "../src/call";
 import type { StreamListener } from "../src/stream";
-import { readToken } from "../src/token";
+import { keepToken, readToken } from "../src/token";
 import {
   FakeRoom,
   conversation,
@@ -52,18 +52,24 @@ afterEach(() => {
     root.unmount();
   });
   page.remove();
+  keepToken("");
   sessionStorage.clear();
   vi.unstubAllGlobals();
 });
 
-async function open(tokenNeeded = false): Promise<void> {
+async function open(tokenNeeded = false, more = {}): Promise<void> {
   await act(async () => {
     root.render(<App call={call} />);
     void call.load();
     await settle();
   });
   await answer(
-    reply({ version: "1", token_needed: tokenNeeded, limits: LIMITS }),
+    reply({
+      version: "1",
+      token_needed: tokenNeeded,
+      limits: LIMITS,
+      ...more,
+    }),
   );
   if (!tokenNeeded) await answer(reply({ conversations: [] }));
 }
@@ -79,6 +85,15 @@ async function during(what: () => void): Promise<void> {
   await act(async () => {
     what();
     await settle();
+  });
+}
+
+/** As a keyboard does it: React overrides the field's own "value". */
+function type(field: HTMLElement, text: string): Promise<void> {
+  const kind = Object.getPrototypeOf(field) as object;
+  return during(() => {
+    Reflect.set(kind, "value", text, field);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   });
 }
 
@@ -132,11 +147,7 @@ it("asks for a token where one is needed, and keeps it for the tab", async () =>
   expect(field.getAttribute("type")).toBe("password");
   await press("start");
   expect(state()).toBe("idle"); // an empty one is not tried
-  await during(() => {
-    // React overrides the field's own "value"; a keyboard does not use it.
-    Reflect.set(HTMLInputElement.prototype, "value", " my-token ", field);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  });
+  await type(field, " my-token ");
   await press("start");
   expect(state()).toBe("creating");
   expect(readToken()).toBe("my-token");
@@ -261,4 +272,108 @@ it("keeps the call on screen when the microphone is denied", async () => {
   expect(room?.microphone).toEqual([true]);
   await press("dismiss");
   expect(page.querySelector('[data-testid="card-error"]')).toBeNull();
+});
+
+it("shows a way to write where there is no microphone", async () => {
+  await live();
+  await during(() => {
+    room?.listener.denied({ kind: "microphone_denied", detail: "" });
+  });
+  await press("write");
+  expect(page.querySelector('[data-testid="card-error"]')).toBeNull();
+  expect(document.activeElement).toBe(find("text"));
+  await type(find("text"), " Hello ");
+  await press("say");
+  expect(room?.sent).toEqual([
+    {
+      message_type: "conversation",
+      event_type: "conversation.respond",
+      conversation_id: "c1",
+      properties: { text: "Hello" },
+    },
+  ]);
+  expect((find("text") as HTMLInputElement).value).toBe("");
+});
+
+it("says what is lost, and what is tried", async () => {
+  await live();
+  await during(() => {
+    call.setOnline(false);
+  });
+  expect(find("status").textContent).toBe("You are offline");
+  await during(() => {
+    call.setOnline(true);
+    room?.listener.faceLeft();
+  });
+  expect(state()).toBe("away");
+  expect(find("status").textContent).toContain("The face is gone");
+  await during(() => {
+    stream?.event("tavus_error", {
+      kind: "network",
+      detail: "ClientConnectorError - check base_url",
+      retrying: true,
+    });
+  });
+  expect(find("reason").textContent).toBe(
+    "Tavus is out of reach. The server tries again.",
+  );
+  expect(page.textContent).not.toContain("base_url");
+  await during(() => {
+    room?.listener.faceJoined();
+  });
+  expect(find("status").textContent).toBe("Live");
+  expect(find("reason").textContent).toBe("");
+});
+
+it("takes another token where one was refused", async () => {
+  await open(true);
+  await type(find("token"), "wrong");
+  await press("start");
+  await during(() => {
+    stream?.failed({ kind: "unauthorized", detail: "no" }, true);
+  });
+  await type(find("token"), "right");
+  await press("retry");
+  expect(state()).toBe("creating");
+  expect(readToken()).toBe("right");
+});
+
+it("cuts nothing off a greeting that is too long, and says so", async () => {
+  await open();
+  const field = page.querySelector("textarea");
+  if (!field) throw new Error("no field");
+  expect(find("count").textContent).toBe("0 of 40 characters");
+  await type(field, "🙂".repeat(42));
+  expect(field.value).toHaveLength(84);
+  expect(find("count").textContent).toContain("42 of 40 characters: 2 too");
+  await press("start");
+  expect(state()).toBe("idle");
+  expect((find("options") as HTMLDetailsElement).open).toBe(true);
+  await type(field, "🙂".repeat(40));
+  await press("start");
+  expect(state()).toBe("creating");
+});
+
+it("never speaks of a bill in a simulation, and says that it is one", async () => {
+  await open(false, { simulated: true });
+  expect(find("simulated").textContent).toContain("This is a simulation");
+  expect(page.textContent).not.toContain("billed");
+});
+
+it("speaks of the bill where there is one", async () => {
+  await open(false, { simulated: false });
+  expect(page.querySelector('[data-testid="simulated"]')).toBeNull();
+  expect(page.textContent).toContain("billed");
+});
+
+it("has speech in its own direction", async () => {
+  await live();
+  await during(() => {
+    room?.listener.message({
+      event_type: "conversation.utterance",
+      properties: { role: "user", speech: "مرحبا" },
+    });
+  });
+  const line = find("log").querySelector(".speech p");
+  expect(line?.getAttribute("dir")).toBe("auto");
 });

@@ -7,7 +7,13 @@
 import { describe, expect, it } from "vitest";
 
 import type { Conversation } from "../src/api";
-import { step, type Act, type Happening, type State } from "../src/session";
+import {
+  LIMITS_MS,
+  step,
+  type Act,
+  type Happening,
+  type State,
+} from "../src/session";
 import { NETWORK, conversation } from "./fakes";
 
 const OPTIONS = {
@@ -97,12 +103,12 @@ describe("a page that is loaded", () => {
   const loading: State = { name: "loading" };
 
   it("is idle, with no stream, when nothing runs", () => {
-    const now = from(loading, { type: "loaded", running: null });
+    const now = from(loading, { type: "loaded", running: null, mine: false });
     expect(now).toEqual({ state: { name: "idle" }, acts: [] });
   });
 
   it("joins again what runs", () => {
-    const now = from(loading, { type: "loaded", running: C1 });
+    const now = from(loading, { type: "loaded", running: C1, mine: true });
     expect(now.state.name).toBe("joining");
     expect(now.acts).toEqual([
       { do: "open_stream" },
@@ -151,7 +157,7 @@ describe("a conversation that Tavus ends", () => {
   });
 
   it("is asked about when only the room says so", () => {
-    const left = visit(...TO_LIVE, { type: "room_left" });
+    const left = visit(...TO_LIVE, { type: "room_left", past: null });
     expect(left.state.name).toBe("ending");
     expect(left.acts).toEqual([{ do: "leave_room" }, { do: "await_end" }]);
     const late = from(left.state, { type: "end_overdue" });
@@ -199,6 +205,7 @@ describe("a stream that comes back", () => {
       name: "failed",
       problem: refused,
       conversation: null,
+      cause: null,
     });
   });
 
@@ -240,8 +247,14 @@ describe("cancel", () => {
     expect(now.acts).toEqual(CLOSED);
   });
 
-  it("pressed twice asks once", () => {
-    expect(visit(...TO_LIVE, LEAVE, LEAVE).acts).toEqual([]);
+  it("pressed twice asks once, and waits no longer", () => {
+    const now = visit(...TO_LIVE, LEAVE, LEAVE);
+    expect(now.acts).toEqual(CLOSED);
+    expect(now.state).toMatchObject({
+      name: "failed",
+      problem: { kind: "not_ended" },
+      conversation: C1,
+    });
   });
 });
 
@@ -292,4 +305,133 @@ describe("a failure", () => {
 
 it("ends a conversation that turns up when nobody waits for one", () => {
   expect(visit(created(C1)).acts).toEqual([{ do: "end", id: "c1" }]);
+});
+
+describe("a wait", () => {
+  const OVERDUE: Happening = { type: "overdue", detail: "why" };
+  const GONE: Happening = { type: "face_left" };
+
+  it("has a limit in every state where somebody else is to act", () => {
+    expect(Object.keys(LIMITS_MS).sort()).toEqual([
+      "away",
+      "creating",
+      "ending",
+      "joining",
+      "waiting",
+    ]);
+  });
+
+  it.each([
+    ["joining", TO_LIVE.slice(0, 3), "room_network"],
+    ["waiting", TO_LIVE.slice(0, 4), "face_absent"],
+    ["away", [...TO_LIVE, GONE], "face_gone"],
+  ])("while %s ends the conversation, then says why", (name, before, kind) => {
+    const waits = visit(...before);
+    expect(waits.state.name).toBe(name);
+    const now = from(waits.state, OVERDUE);
+    expect(now.state.name).toBe("ending");
+    expect(now.acts).toContainEqual({ do: "end", id: "c1" });
+    expect(from(now.state, over("c1")).state).toMatchObject({
+      name: "failed",
+      problem: { kind, detail: "why" },
+    });
+  });
+
+  it("for the answer to create is followed by one that comes late", () => {
+    const now = visit(START, READY, OVERDUE, OVERDUE);
+    expect(now.state).toMatchObject({
+      name: "failed",
+      problem: { kind: "given_up" },
+    });
+    expect(from(now.state, created(C1)).acts).toEqual([
+      { do: "end", id: "c1" },
+    ]);
+  });
+
+  it("for an end is over soon, and the end is told when it comes", () => {
+    const now = visit(...TO_LIVE, LEAVE, OVERDUE);
+    expect(now.state).toMatchObject({ problem: { kind: "not_ended" } });
+    expect(from(now.state, over("c1", "max")).state).toMatchObject({
+      name: "ended",
+      reason: "max",
+    });
+  });
+
+  it("for an end that nobody asked for asks for it", () => {
+    const now = visit(...TO_LIVE, { type: "room_left", past: null }, OVERDUE);
+    expect(now.acts).toContainEqual({ do: "end", id: "c1" });
+  });
+
+  it("for an end keeps why there had to be one", () => {
+    const problem = { kind: "room_network", detail: "" };
+    const lost: Happening = { type: "room_failed", problem };
+    const now = visit(...TO_LIVE, lost, OVERDUE, over("c1"));
+    expect(now.state).toMatchObject({ name: "failed", problem });
+  });
+
+  it("without a network says that nobody could be asked", () => {
+    const problem = { kind: "offline", detail: "" };
+    const now = visit(...TO_LIVE, LEAVE, { type: "end_failed", problem });
+    expect(now.state).toMatchObject({ problem: { kind: "not_asked" } });
+  });
+});
+
+describe("a face that is gone", () => {
+  const GONE: Happening = { type: "face_left" };
+
+  it("may come back", () => {
+    expect(visit(...TO_LIVE, GONE).state.name).toBe("away");
+    expect(visit(...TO_LIVE, GONE, FACE).state.name).toBe("live");
+  });
+
+  it("and another that is sent begin the wait anew", () => {
+    const away = visit(...TO_LIVE, GONE).state;
+    const again = from(away, { type: "face_sent" }).state;
+    expect(again).toEqual(away);
+    expect(again).not.toBe(away);
+  });
+
+  it("with the end of the conversation is over at once, with its reason", () => {
+    const past = { reason: "max_call_duration reached", durationMs: 9 };
+    const now = visit(...TO_LIVE, GONE, { type: "room_left", past });
+    expect(now.state).toEqual({ name: "ended", ...past });
+    // What is left of it is cleared away, and nobody waits for that.
+    expect(now.acts).toContainEqual({ do: "end", id: "c1" });
+  });
+});
+
+describe("another tab", () => {
+  const elsewhere = { ...C1, elsewhere: true };
+
+  it("keeps its call when this one is loaded", () => {
+    const now = from(
+      { name: "loading" },
+      { type: "loaded", running: C1, mine: false },
+    );
+    expect(now).toEqual({
+      state: { name: "elsewhere", conversation: C1 },
+      acts: [],
+    });
+  });
+
+  it("keeps its call when this one wants to start", () => {
+    const now = visit(START, READY, created(elsewhere));
+    expect(now.state.name).toBe("elsewhere");
+    expect(now.acts).toEqual(CLOSED);
+  });
+
+  it("keeps its call when this one has cancelled its start", () => {
+    const now = visit(START, READY, LEAVE, created(elsewhere));
+    expect(now.state.name).toBe("idle");
+    expect(now.acts).toEqual(CLOSED);
+  });
+
+  it("can take the call, and lose it again", () => {
+    const lost = visit(...TO_LIVE, { type: "room_taken" });
+    expect(lost.state.name).toBe("elsewhere");
+    expect(lost.acts).toEqual(CLOSED);
+    const back = from(lost.state, { type: "take" });
+    expect(back.state.name).toBe("joining");
+    expect(back.acts).toContainEqual({ do: "rejoin", id: "c1" });
+  });
 });

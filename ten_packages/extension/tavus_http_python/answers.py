@@ -143,6 +143,13 @@ class RoomStarted(BaseModel):
     user_token: str
     livekit_url: str
     user_id: str
+    age_ms: int
+
+
+class RoomsListed(BaseModel):
+    """The rooms that run and are the caller's."""
+
+    rooms: list[RoomStarted]
 
 
 class RoomEnded(BaseModel):
@@ -167,6 +174,7 @@ class Running(Created):
 
     channel: str
     transport: str
+    age_ms: int
 
 
 class Listed(BaseModel):
@@ -208,6 +216,7 @@ class PageConfig(BaseModel):
     version: str
     token_needed: bool
     mode: Literal["conversation", "livekit"]
+    simulated: bool
     limits: Limits
 
 

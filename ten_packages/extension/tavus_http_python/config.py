@@ -57,6 +57,7 @@ class HttpConfig:
         webhook_secret: The last part of the webhook's path; "" for none.
         frame_origins: Whose rooms the page may show, besides Daily's.
         page_dir: The built page; "" for none.
+        simulated: Whether this Tavus is a simulated one, as the page says.
         max_connections: How many connections there may be at once.
         max_streams_per_user: How many event streams of one user.
         livekit: The rooms of LiveKit; None for none.
@@ -76,6 +77,7 @@ class HttpConfig:
     webhook_secret: str = field(default="", repr=False)
     frame_origins: tuple[str, ...] = ()
     page_dir: str = ""
+    simulated: bool = False
     max_connections: int = 1000
     max_streams_per_user: int = 8
     livekit: LiveKitConfig | None = None
@@ -124,6 +126,7 @@ class HttpConfig:
             ),
             frame_origins=values.origins("frame_origins", _FRAME),
             page_dir=values.text("page_dir", "", "a folder", '"web/dist"'),
+            simulated=values.flag("simulated"),
             max_connections=values.whole(
                 "max_connections", cls.max_connections, 1, 100_000
             ),

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # So many are known after their end.
@@ -28,6 +29,7 @@ class Conversation:
     transport: str
     reason: str = ""
     duration_ms: int = 0
+    since_s: float = field(default_factory=time.monotonic)
 
     @property
     def running(self) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class Conversation:
             "user_id": self.user_id,
             "channel": self.channel,
             "transport": self.transport,
+            "age_ms": round((time.monotonic() - self.since_s) * 1000),
         }
 
     @property
@@ -46,6 +49,7 @@ class Conversation:
         """As ``tavus_conversation_created`` tells of it."""
         event = self.running
         event["remote_user_id"] = event.pop("user_id")
+        del event["age_ms"]  # the graph's own message has none
         return event
 
 
@@ -140,7 +144,7 @@ class Conversations:
         conversation_id = str(content.get("conversation_id", ""))
         if not conversation_id or conversation_id in self._ended:
             return
-        news = conversation_id not in self._running
+        known = self._running.get(conversation_id)
         url = str(content.get("conversation_url", ""))
         self._running[conversation_id] = Conversation(
             conversation_id,
@@ -149,8 +153,9 @@ class Conversations:
             str(content.get("remote_user_id", "")),
             str(content.get("channel", "")),
             str(content.get("transport", "")),
+            since_s=known.since_s if known else time.monotonic(),
         )
-        if news:
+        if known is None:
             self._on_running(conversation_id)
 
     def end(

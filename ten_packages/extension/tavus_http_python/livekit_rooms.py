@@ -15,7 +15,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,6 +84,12 @@ class Room:
     duration_ms: int = 0
     began_s: float = field(default_factory=time.monotonic)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    started: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+    @property
+    def age_ms(self) -> int:
+        """For how long it has been there."""
+        return round((time.monotonic() - self.began_s) * 1000)
 
     def end(self, reason: str) -> None:
         """Has it end; what comes later changes nothing."""
@@ -139,17 +145,27 @@ class Rooms:
         """The room, if it runs or ended not long ago."""
         return self._running.get(name) or self._ended.get(name)
 
-    async def start(self, user_id: str, *, camera: bool) -> Mapping[str, str]:
+    def __iter__(self) -> Iterator[Room]:
+        """Those that run and are not ending, the oldest first."""
+        return iter([r for r in self._running.values() if not r.reason])
+
+    def key(self, room: Room, *, camera: bool) -> str:
+        """What opens a room, to its user.
+
+        Args:
+            room: Which.
+            camera: Whether they may show themselves.
+        """
+        return self._control.token(room.name, room.user_id, camera=camera)
+
+    async def start(self, user_id: str, *, one: bool = False) -> Room:
         """Starts a room and its graph.
 
         A graph that TEN would not start, and not say why, is never sent.
 
         Args:
             user_id: Whose it is.
-            camera: Whether they may show themselves.
-
-        Returns:
-            ``room_name`` and ``user_token``.
+            one: Whether a user who has a room gets that one.
 
         Raises:
             Refusal: There is no place, or the graph does not start.
@@ -159,21 +175,46 @@ class Rooms:
             raise Refusal("graph", f"no graph for the room: {problem}")
         if self._stopped:
             raise Refusal("stopping", "the server stops")
+        if one and (known := self._of(user_id)):
+            await self._started(known)
+            return known
+        room = Room(f"ten-{secrets.token_urlsafe(12)}", user_id)
+        self._starting.add(room)
+        try:
+            return await self._start(room)
+        finally:
+            if room.name not in self._tasks:  # else it is still tried
+                self._starting.discard(room)
+            # Who waits for it, too, hears of it no later.
+            _fail(room, GraphError("cancelled", "the start was given up"))
+
+    def _of(self, user_id: str) -> Room | None:
+        rooms = (*self._starting, *self._running.values())
+        mine = [r for r in rooms if r.user_id == user_id and not r.reason]
+        return mine[0] if mine else None
+
+    async def _start(self, room: Room) -> Room:
         lease = await self._leases.place()
         if self._stopped:
             lease.give_back()
             raise Refusal("stopping", "the server stops")
-        room = Room(f"ten-{secrets.token_urlsafe(12)}", user_id)
-        started: asyncio.Future[None] = asyncio.Future()
-        task = asyncio.create_task(self._live(room, lease, started))
+        task = asyncio.create_task(self._live(room, lease))
         self._tasks[room.name] = task
         task.add_done_callback(lambda _: self._tasks.pop(room.name, None))
         try:
+            await self._started(room)
+        except (Refusal, asyncio.CancelledError):
+            room.end("cancelled")
+            raise
+        return room
+
+    async def _started(self, room: Room) -> None:
+        """Waits until its graph runs."""
+        try:
             await asyncio.wait_for(
-                asyncio.shield(started), self._patience.start_s
+                asyncio.shield(room.started), self._patience.start_s
             )
         except asyncio.TimeoutError as error:
-            room.end("cancelled")
             raise Refusal(
                 "timeout",
                 f"the graph of the room did not start within "
@@ -186,11 +227,6 @@ class Rooms:
             raise Refusal(
                 error.kind, f"no graph for the room: {error.detail}{hint}"
             ) from error
-        except asyncio.CancelledError:
-            room.end("cancelled")
-            raise
-        token = self._control.token(room.name, user_id, camera=camera)
-        return {"room_name": room.name, "user_token": token}
 
     async def end(self, name: str, reason: str) -> None:
         """Ends a room; returns when its graph has stopped."""
@@ -212,31 +248,29 @@ class Rooms:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._control.close()
 
-    async def _live(
-        self, room: Room, lease: Lease, started: asyncio.Future[None]
-    ) -> None:
+    async def _live(self, room: Room, lease: Lease) -> None:
         """The life of a room."""
-        self._starting.add(room)
         try:
             graph_id = await self._graphs.start(
                 self._template.for_room(room.name)
             )
         except asyncio.CancelledError:
             lease.give_back()
-            _fail(started, GraphError("stopping", "the server stops"))
+            _fail(room, GraphError("stopping", "the server stops"))
             self._warn(f"the graph of {room.name} may still start")
             raise
         # pylint: disable-next=broad-exception-caught
         except Exception as error:
             lease.give_back()
-            _fail(started, error)
+            _fail(room, error)
             return
         finally:
             self._starting.discard(room)
         lease.bind(room.name)
         self._running[room.name] = room
         self._on_running()
-        started.set_result(None)
+        if not room.started.done():
+            room.started.set_result(None)
         try:
             await self._watch(room)
         finally:
@@ -286,7 +320,7 @@ class Rooms:
         try:
             deleted = await self._stop_graph(room, graph_id)
         finally:
-            room.duration_ms = round((time.monotonic() - room.began_s) * 1000)
+            room.duration_ms = room.age_ms
             del self._running[room.name]
             self._ended[room.name] = room
             if len(self._ended) > _REMEMBERED:
@@ -332,6 +366,7 @@ class Rooms:
             self._warn(f"LiveKit, end of room {room.name}: {problem}")
 
 
-def _fail(started: asyncio.Future[None], error: Exception) -> None:
-    started.set_exception(error)
-    started.exception()  # the client who waits for it may have gone
+def _fail(room: Room, error: Exception) -> None:
+    if not room.started.done():
+        room.started.set_exception(error)
+        room.started.exception()  # the client who waits may have gone

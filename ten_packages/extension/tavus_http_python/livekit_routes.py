@@ -3,14 +3,14 @@
 # Licensed under the Apache License, Version 2.0.
 # See the LICENSE file for more information.
 #
-"""The routes of LiveKit's rooms: start one, stop it."""
+"""The routes of LiveKit's rooms: start one, list mine, stop it."""
 
 # No "from __future__ import annotations" here: FastAPI reads the annotations
 # of handlers when they are defined.
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
@@ -21,13 +21,14 @@ from .answers import (
     Reply,
     RoomEnded,
     RoomRequest,
+    RoomsListed,
     RoomStarted,
     success,
 )
 from .conversation_routes import UserId, read_wish
 from .descriptions import failures, room_body, security
 from .livekit_config import LiveKitConfig
-from .livekit_rooms import Rooms
+from .livekit_rooms import Room, Rooms
 from .parts import Parts, caller_of
 
 RoomName = Annotated[
@@ -56,7 +57,10 @@ def add_livekit_routes(app: FastAPI, parts: Parts) -> None:
         openapi_extra={**room_body(), **security(token)},
     )
     async def start(request: Request) -> Response:
-        """Makes a room with a graph of its own, and a key to it."""
+        """Makes a room with a graph of its own, and a key to it.
+
+        A browser that has a room gets that one: two would be billed twice.
+        """
         began = time.monotonic()
         livekit, rooms = _configured(parts)
         wish = await read_wish(request, RoomRequest)
@@ -69,10 +73,31 @@ def add_livekit_routes(app: FastAPI, parts: Parts) -> None:
         await parts.count(
             "create", caller.client, "too many rooms; wait a moment"
         )
-        made = await rooms.start(user_id, camera=wish.camera)
+        room = await rooms.start(user_id, one=not wish.user_id)
         parts.metrics.answered(time.monotonic() - began)
         return success(
-            {**made, "livekit_url": livekit.url, "user_id": user_id}, cookie
+            _started(livekit, rooms, room, camera=wish.camera), cookie
+        )
+
+    @app.get(
+        "/api/tavus/livekit",
+        response_model=Reply[RoomsListed],
+        responses=failures("validation", "not_found", token_needed=token),
+        openapi_extra=security(token),
+    )
+    async def mine(request: Request, user_id: UserId = "") -> Response:
+        """The caller's rooms that run, each with a new key to it."""
+        livekit, rooms = _configured(parts)
+        caller = caller_of(request)
+        caller.user_id(user_id)  # a name that cannot be, is refused
+        return success(
+            {
+                "rooms": [
+                    _started(livekit, rooms, room)
+                    for room in rooms
+                    if caller.may_touch(room.user_id, user_id)
+                ]
+            }
         )
 
     @app.post(
@@ -111,6 +136,18 @@ def add_livekit_routes(app: FastAPI, parts: Parts) -> None:
                 "duration_ms": room.duration_ms,
             }
         )
+
+
+def _started(
+    livekit: LiveKitConfig, rooms: Rooms, room: Room, *, camera: bool = False
+) -> dict[str, Any]:
+    return {
+        "room_name": room.name,
+        "user_token": rooms.key(room, camera=camera),
+        "livekit_url": livekit.url,
+        "user_id": room.user_id,
+        "age_ms": room.age_ms,
+    }
 
 
 def _configured(parts: Parts) -> tuple[LiveKitConfig, Rooms]:

@@ -42,6 +42,7 @@ def add_page_routes(app: FastAPI, parts: Parts) -> None:
         "version": VERSION,
         "token_needed": token,
         "mode": "conversation" if parts.rooms is None else "livekit",
+        "simulated": parts.config.simulated,
         "limits": {
             "custom_greeting": GREETING_LENGTH,
             "conversational_context": CONTEXT_LENGTH,

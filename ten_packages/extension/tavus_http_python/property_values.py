@@ -105,6 +105,15 @@ class Values:
             return least
         return int(number)
 
+    def flag(self, name: str) -> bool:
+        value = self._get(name)
+        text = value.lower() if isinstance(value, str) else value
+        if text in (True, "true"):
+            return True
+        if text not in (False, "", "false"):
+            self._bad(name, "is neither true nor false")
+        return False
+
     def limit(self, name: str, default: str) -> str:
         value = self._get(name)
         if value == "":

@@ -246,6 +246,7 @@ def _trouble(error: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kind": str(metadata.get("kind", "unknown")),
         "detail": str(error.get("message", "")),
+        "retrying": metadata.get("retrying") is True,
         "remote_user_id": str(metadata.get("remote_user_id", "")),
     }
 

@@ -9,30 +9,36 @@ import { useEffect, useRef, useState } from "react";
 import type { Conversation } from "../api";
 import type { Call, View } from "../call";
 import { isPrivate } from "../rooms";
-import type { State } from "../session";
+import { isInRoom, type State } from "../session";
 import { clock } from "../words";
-import { EndedCard, ErrorCard, Notice } from "./Cards";
+import { statusOf } from "../status";
+import { EndedCard, ElsewhereCard, ErrorCard, Notice } from "./Cards";
 import { Icon, type IconName } from "./icons";
 import { Mark } from "./Portrait";
 
-const STATUS: Record<State["name"], string> = {
-  loading: "",
-  idle: "",
-  creating: "Creating your conversation…",
-  joining: "Joining the room…",
-  waiting: "Waiting for the face to join…",
-  live: "Live",
-  ending: "Ending the conversation…",
-  ended: "",
-  failed: "",
-};
 const STEPS: State["name"][] = ["creating", "joining", "waiting", "live"];
-// A face that was not kept warm takes up to minutes: tavus-cli waits 300 s.
-const SLOW_MS = 15_000;
+const SLOW_MS: Partial<Record<State["name"], number>> = {
+  creating: 8_000,
+  joining: 8_000,
+  waiting: 15_000,
+  // Before that, a second press is one too many.
+  ending: 2_000,
+};
+const CURTAINED: State["name"][] = ["creating", "away", "ending"];
 
-export function CallView({ call, view }: { call: Call; view: View }) {
+interface CallViewProps {
+  call: Call;
+  view: View;
+  /** Goes to where one can write. */
+  onWrite: () => void;
+}
+
+export function CallView({ call, view, onWrite }: CallViewProps) {
   const { state, notice } = view;
-  const closed = state.name === "ended" || state.name === "failed";
+  const closed =
+    state.name === "ended" ||
+    state.name === "failed" ||
+    state.name === "elsewhere";
   return (
     <div className="call">
       {/* The cards bring a heading of their own. */}
@@ -40,13 +46,19 @@ export function CallView({ call, view }: { call: Call; view: View }) {
       <div className="room" inert={closed} data-hidden={closed}>
         <div className="stage" data-testid="stage">
           <Frame call={call} />
-          {(state.name === "creating" || state.name === "ending") && (
+          {CURTAINED.includes(state.name) && (
             <div className="curtain">
               <Mark />
             </div>
           )}
-          {notice && <Notice call={call} problem={notice} />}
         </div>
+        {notice && (
+          <Notice
+            call={call}
+            problem={notice}
+            write={view.takes.includes("text") ? onWrite : null}
+          />
+        )}
         <Status view={view} />
         <Controls call={call} view={view} />
       </div>
@@ -62,8 +74,10 @@ export function CallView({ call, view }: { call: Call; view: View }) {
           call={call}
           reason={state.reason}
           durationMs={state.durationMs}
+          options={view.config?.mode !== "livekit"}
         />
       )}
+      {state.name === "elsewhere" && <ElsewhereCard call={call} />}
     </div>
   );
 }
@@ -83,19 +97,15 @@ function Frame({ call }: { call: Call }) {
 function Status({ view }: { view: View }) {
   const { name } = view.state;
   const status = useRef<HTMLParagraphElement>(null);
-  const slow = useSlow(name === "waiting");
+  const slow = useSlow(name);
   useEffect(() => {
     // The button that began this is gone; go on from here.
     if (name === "creating") status.current?.focus();
   }, [name]);
   const at = STEPS.indexOf(name);
-  const text = view.linked
-    ? slow
-      ? "Still waiting. It can take a minute…"
-      : STATUS[name]
-    : "Reconnecting…";
+  const { text, reason, well } = statusOf(view, slow);
   return (
-    <div className="status-line" data-state={name} data-linked={view.linked}>
+    <div className="status-line" data-state={name} data-well={well}>
       <p
         ref={status}
         className="status"
@@ -105,7 +115,10 @@ function Status({ view }: { view: View }) {
       >
         {text}
       </p>
-      {view.liveSinceMs !== null && <Elapsed sinceMs={view.liveSinceMs} />}
+      {view.sinceMs !== null && <Elapsed sinceMs={view.sinceMs} />}
+      <p className="reason" role="status" data-testid="reason">
+        {reason}
+      </p>
       <div className="steps" aria-hidden="true">
         {STEPS.map((step, index) => (
           <i key={step} data-done={index < at} data-now={index === at} />
@@ -135,9 +148,11 @@ function Elapsed({ sinceMs }: { sinceMs: number }) {
 function Controls({ call, view }: { call: Call; view: View }) {
   const { state, microphone, camera } = view;
   const { name } = state;
-  const inside = name === "waiting" || name === "live";
-  const ours = "conversation" in state ? state.conversation : null;
+  const inside = name === "waiting" || name === "live" || name === "away";
+  const ours = isInRoom(state) ? state.conversation : null;
   const early = name === "creating";
+  const slow = useSlow(name);
+  const skips = name === "ending" && slow;
   const livekit = view.config?.mode === "livekit";
   return (
     <div className="controls" role="group" aria-label="Call controls">
@@ -153,22 +168,23 @@ function Controls({ call, view }: { call: Call; view: View }) {
       />
       {/* In a room of LiveKit nobody watches, and its key is ours alone. */}
       {livekit ? (
-        <Control
-          icon="interrupt"
-          label="Interrupt"
-          testId="interrupt"
-          disabled={name !== "live"}
-          onClick={() => {
-            call.interrupt();
-          }}
-        />
+        view.takes.includes("interrupt") && (
+          <Control
+            icon="interrupt"
+            label="Interrupt"
+            testId="interrupt"
+            disabled={name !== "live"}
+            onClick={() => {
+              call.interrupt();
+            }}
+          />
+        )
       ) : (
         <>
           <Control
             icon="camera"
             off={!camera}
-            label="Camera"
-            pressed={camera}
+            label={camera ? "Stop camera" : "Start camera"}
             testId="camera"
             disabled={!inside}
             onClick={() => {
@@ -180,10 +196,10 @@ function Controls({ call, view }: { call: Call; view: View }) {
       )}
       <Control
         icon="leave"
-        label={early ? "Cancel" : "Leave"}
+        label={early ? "Cancel" : skips ? "Don’t wait" : "Leave"}
         testId="leave"
         className="danger"
-        disabled={name === "ending"}
+        disabled={name === "ending" && !slow}
         onClick={() => {
           call.leave();
         }}
@@ -239,8 +255,6 @@ interface ControlProps {
   icon: IconName;
   off?: boolean;
   label: string;
-  /** For a label that stays as it is. */
-  pressed?: boolean;
   testId: string;
   className?: string;
   disabled: boolean;
@@ -257,7 +271,6 @@ function Control(props: ControlProps) {
       className={`control ${props.className ?? ""}`}
       data-testid={testId}
       data-off={off}
-      aria-pressed={props.pressed}
       aria-disabled={disabled}
       title={title || undefined}
       onClick={() => {
@@ -271,17 +284,19 @@ function Control(props: ControlProps) {
   );
 }
 
-function useSlow(waiting: boolean): boolean {
-  const [slow, setSlow] = useState(false);
+/** Whether this state lasts longer than it usually does. */
+function useSlow(name: State["name"]): boolean {
+  const [slow, setSlow] = useState<State["name"] | null>(null);
   useEffect(() => {
-    if (!waiting) return;
+    const ms = SLOW_MS[name];
+    if (ms === undefined) return;
     const timer = setTimeout(() => {
-      setSlow(true);
-    }, SLOW_MS);
+      setSlow(name);
+    }, ms);
     return () => {
       clearTimeout(timer);
-      setSlow(false);
+      setSlow(null);
     };
-  }, [waiting]);
-  return slow && waiting;
+  }, [name]);
+  return slow === name;
 }

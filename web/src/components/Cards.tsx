@@ -4,20 +4,29 @@
 // See the LICENSE file for more information.
 //
 /** The cards: why something failed, and how a conversation ended. */
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import {
+  useEffect,
+  useRef,
+  useState,
+  type ReactNode,
+  type SyntheticEvent,
+} from "react";
 
 import type { Problem } from "../api";
 import type { Call } from "../call";
 import { adviceFor, type Remedy } from "../errors";
+import { keepToken } from "../token";
 import { durationInWords, reasonInWords } from "../words";
 import { Mark } from "./Portrait";
+import { TokenField } from "./TokenField";
 
 const LABELS: Record<Remedy, string> = {
   retry: "Try again",
+  another: "Start another",
   reload: "Reload the page",
-  token: "Enter the token",
-  end: "End it now",
+  token: "Try again",
   microphone: "Try again",
+  sound: "Play the sound",
 };
 
 /** In place of the room: the visit cannot go on. */
@@ -27,11 +36,18 @@ export function ErrorCard({ call, problem }: { call: Call; problem: Problem }) {
   const loaded = call.view().config !== null;
   // Nothing can be started by a page that knows nothing of its server.
   const remedy = loaded ? advice.remedy : "reload";
+  const [token, setToken] = useState("");
   const act = () => {
-    if (remedy === "reload") location.reload();
-    else if (remedy === "token") call.reset();
-    else if (remedy === "end") call.leave();
-    else call.start();
+    if (remedy === "reload") {
+      location.reload();
+      return;
+    }
+    if (remedy === "token") keepToken(token.trim());
+    call.start();
+  };
+  const submit = (event: SyntheticEvent) => {
+    event.preventDefault();
+    act();
   };
   return (
     <Card className="card problem" testId="card-error" kind={problem.kind}>
@@ -43,35 +59,41 @@ export function ErrorCard({ call, problem }: { call: Call; problem: Problem }) {
           You can try again in {waitS} {waitS === 1 ? "second" : "seconds"}.
         </p>
       )}
-      <Detail problem={problem} />
-      <div className="actions">
-        <button
-          type="button"
-          className="primary"
-          data-testid="retry"
-          onClick={act}
-        >
-          {LABELS[remedy]}
-        </button>
-        {loaded && remedy !== "token" && (
-          <button
-            type="button"
-            data-testid="back"
-            onClick={() => {
-              call.reset();
-            }}
-          >
-            Back
+      <form onSubmit={submit}>
+        {remedy === "token" && <TokenField value={token} onChange={setToken} />}
+        <div className="actions">
+          <button type="submit" className="primary" data-testid="retry">
+            {LABELS[remedy]}
           </button>
-        )}
-      </div>
+          {loaded && (
+            <button
+              type="button"
+              data-testid="back"
+              onClick={() => {
+                call.reset();
+              }}
+            >
+              Back
+            </button>
+          )}
+        </div>
+      </form>
+      <ForTheOwner problem={problem} hint={advice.owner} />
     </Card>
   );
 }
 
-/** Over the room, which goes on. */
-export function Notice({ call, problem }: { call: Call; problem: Problem }) {
+interface NoticeProps {
+  call: Call;
+  problem: Problem;
+  /** Goes to where one can write; null where nobody reads that. */
+  write: (() => void) | null;
+}
+
+/** Below the room, which goes on. */
+export function Notice({ call, problem, write }: NoticeProps) {
   const advice = adviceFor(problem);
+  const mute = problem.kind === "microphone_denied" && write !== null;
   return (
     <div
       className="card problem notice"
@@ -81,7 +103,7 @@ export function Notice({ call, problem }: { call: Call; problem: Problem }) {
     >
       <h2>{advice.title}</h2>
       <p>
-        {advice.what} {advice.todo}
+        {advice.what} {advice.todo} {mute && "Or write to the face instead."}
       </p>
       <div className="actions">
         <button
@@ -89,21 +111,37 @@ export function Notice({ call, problem }: { call: Call; problem: Problem }) {
           className="primary"
           data-testid="retry"
           onClick={() => {
-            if (problem.kind === "camera_denied") call.setCamera(true);
+            // The press itself is what the browser waits for.
+            if (advice.remedy === "sound") call.dismiss();
+            else if (problem.kind === "camera_denied") call.setCamera(true);
             else call.setMicrophone(true);
           }}
         >
           {LABELS[advice.remedy]}
         </button>
-        <button
-          type="button"
-          data-testid="dismiss"
-          onClick={() => {
-            call.dismiss();
-          }}
-        >
-          Go on without
-        </button>
+        {mute && (
+          <button
+            type="button"
+            data-testid="write"
+            onClick={() => {
+              call.dismiss();
+              write();
+            }}
+          >
+            Write instead
+          </button>
+        )}
+        {advice.remedy !== "sound" && (
+          <button
+            type="button"
+            data-testid="dismiss"
+            onClick={() => {
+              call.dismiss();
+            }}
+          >
+            Go on without
+          </button>
+        )}
       </div>
     </div>
   );
@@ -113,9 +151,12 @@ interface EndedCardProps {
   call: Call;
   reason: string;
   durationMs: number | null;
+  /** Whether a start has options that can be changed. */
+  options: boolean;
 }
 
-export function EndedCard({ call, reason, durationMs }: EndedCardProps) {
+export function EndedCard(props: EndedCardProps) {
+  const { call, reason, durationMs, options } = props;
   return (
     <Card className="card" testId="card-ended" kind={reason}>
       <CardTitle>Conversation ended</CardTitle>
@@ -143,7 +184,41 @@ export function EndedCard({ call, reason, durationMs }: EndedCardProps) {
             call.reset();
           }}
         >
-          Change options
+          {options ? "Change options" : "Back"}
+        </button>
+      </div>
+    </Card>
+  );
+}
+
+/** In place of the room: it is in another tab of this browser. */
+export function ElsewhereCard({ call }: { call: Call }) {
+  return (
+    <Card className="card" testId="card-elsewhere" kind="elsewhere">
+      <CardTitle>You are talking in another tab</CardTitle>
+      <p>
+        Your conversation goes on there. This tab can take it over; the other
+        one then shows this card.
+      </p>
+      <div className="actions">
+        <button
+          type="button"
+          className="primary"
+          data-testid="take"
+          onClick={() => {
+            call.take();
+          }}
+        >
+          Go on here
+        </button>
+        <button
+          type="button"
+          data-testid="end"
+          onClick={() => {
+            call.leave();
+          }}
+        >
+          End it
         </button>
       </div>
     </Card>
@@ -179,12 +254,22 @@ function CardTitle({ children }: { children: ReactNode }) {
   );
 }
 
-function Detail({ problem }: { problem: Problem }) {
-  return problem.detail ? (
-    <p className="detail">
-      <span className="kind">{problem.kind}</span> {problem.detail}
-    </p>
-  ) : null;
+interface OwnerProps {
+  problem: Problem;
+  hint: string | undefined;
+}
+
+/** What helps whoever runs the server, and nobody else. */
+function ForTheOwner({ problem, hint }: OwnerProps) {
+  return (
+    <details className="owner">
+      <summary>For whoever runs this server</summary>
+      {hint && <p>{hint}</p>}
+      <p className="detail">
+        <span className="kind">{problem.kind}</span> {problem.detail}
+      </p>
+    </details>
+  );
 }
 
 function useCountdown(fromS: number): number {

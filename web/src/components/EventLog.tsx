@@ -4,7 +4,7 @@
 // See the LICENSE file for more information.
 //
 /** The event log beside the room: what was said, and what happened. */
-import { useLayoutEffect, useRef } from "react";
+import { useLayoutEffect, useRef, type ReactNode } from "react";
 
 import type { Line } from "../log";
 
@@ -17,7 +17,13 @@ const TIME = new Intl.DateTimeFormat(undefined, {
 // How far from its end a log may be and still follow.
 const NEAR_PX = 48;
 
-export function EventLog({ lines }: { lines: readonly Line[] }) {
+interface EventLogProps {
+  lines: readonly Line[];
+  /** Where one can write, below the lines. */
+  children: ReactNode;
+}
+
+export function EventLog({ lines, children }: EventLogProps) {
   const list = useRef<HTMLDivElement>(null);
   const follows = useRef(true);
   useLayoutEffect(() => {
@@ -46,6 +52,7 @@ export function EventLog({ lines }: { lines: readonly Line[] }) {
         ))}
       </div>
       {/* eslint-enable jsx-a11y/no-noninteractive-tabindex */}
+      {children}
     </aside>
   );
 }
@@ -60,7 +67,7 @@ function LogLine({ line }: { line: Line }) {
       aria-hidden={line.open}
     >
       {line.who && <b>{line.who}</b>}
-      <p>{line.text}</p>
+      <p dir="auto">{line.text}</p>
       <time dateTime={line.at.toISOString()}>{TIME.format(line.at)}</time>
     </div>
   );

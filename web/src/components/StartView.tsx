@@ -10,7 +10,9 @@ import type { Options } from "../api";
 import type { Call, View } from "../call";
 import { LANGUAGES } from "../languages";
 import { keepToken, readToken } from "../token";
+import { LimitedText } from "./LimitedText";
 import { Portrait } from "./Portrait";
+import { TokenField } from "./TokenField";
 
 export function StartView({ call, view }: { call: Call; view: View }) {
   return (
@@ -21,7 +23,15 @@ export function StartView({ call, view }: { call: Call; view: View }) {
           A digital human who listens, answers and looks back at you, in a video
           call that starts with one press.
         </p>
-        {view.config ? (
+        {view.config?.simulated && (
+          <p className="simulated" data-testid="simulated">
+            <strong>This is a simulation.</strong> The face is drawn on the
+            server&rsquo;s machine and repeats what you say. Nothing is paid
+            for.
+          </p>
+        )}
+        {/* Not before it is known whether a call runs already. */}
+        {view.config && view.state.name === "idle" ? (
           <StartForm
             call={call}
             tokenNeeded={view.config.token_needed}
@@ -64,21 +74,7 @@ function StartForm({ call, tokenNeeded, livekit, limits }: StartFormProps) {
   }, [returned]);
   return (
     <form onSubmit={submit}>
-      {tokenNeeded && (
-        <label className="field">
-          <span>Access token</span>
-          <input
-            type="password"
-            autoComplete="off"
-            required
-            value={token}
-            data-testid="token"
-            onChange={(event) => {
-              setToken(event.target.value);
-            }}
-          />
-        </label>
-      )}
+      {tokenNeeded && <TokenField value={token} onChange={setToken} />}
       <button
         ref={button}
         type="submit"
@@ -88,7 +84,13 @@ function StartForm({ call, tokenNeeded, livekit, limits }: StartFormProps) {
         Start conversation
       </button>
       {!livekit && (
-        <details data-testid="options">
+        <details
+          data-testid="options"
+          onInvalidCapture={(event) => {
+            // What is wrong must be seen.
+            event.currentTarget.open = true;
+          }}
+        >
           <summary>Options</summary>
           <div className="fields">
             <label className="field">
@@ -106,32 +108,26 @@ function StartForm({ call, tokenNeeded, livekit, limits }: StartFormProps) {
                 ))}
               </select>
             </label>
-            <label className="field">
-              <span>
-                Greeting <small>what the face says first</small>
-              </span>
-              <textarea
-                rows={2}
-                maxLength={limits.custom_greeting}
-                value={options.custom_greeting}
-                onChange={(event) => {
-                  change({ custom_greeting: event.target.value });
-                }}
-              />
-            </label>
-            <label className="field">
-              <span>
-                What it should know <small>about you, or the task</small>
-              </span>
-              <textarea
-                rows={3}
-                maxLength={limits.conversational_context}
-                value={options.conversational_context}
-                onChange={(event) => {
-                  change({ conversational_context: event.target.value });
-                }}
-              />
-            </label>
+            <LimitedText
+              label="Greeting"
+              hint="what the face says first"
+              rows={2}
+              limit={limits.custom_greeting}
+              value={options.custom_greeting}
+              onChange={(custom_greeting) => {
+                change({ custom_greeting });
+              }}
+            />
+            <LimitedText
+              label="What it should know"
+              hint="about you, or the task"
+              rows={3}
+              limit={limits.conversational_context}
+              value={options.conversational_context}
+              onChange={(conversational_context) => {
+                change({ conversational_context });
+              }}
+            />
           </div>
         </details>
       )}

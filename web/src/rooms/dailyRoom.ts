@@ -136,6 +136,19 @@ export class DailyRoom implements Room {
       if (participant.local) this.#tellDevices(call);
       else meet(participant);
     });
+    call.on("participant-left", ({ participant }) => {
+      if (this.#over || !this.#faceSeen) return;
+      if (participant.local || !participant.user_id.includes(FACE)) return;
+      this.#faceSeen = false;
+      this.listener.faceLeft();
+    });
+    const interrupted = new Set<string>();
+    call.on("network-connection", ({ type, event }) => {
+      if (this.#over || type === "peer-to-peer") return;
+      if (event === "interrupted") interrupted.add(type);
+      else interrupted.delete(type);
+      this.listener.link(interrupted.size === 0);
+    });
     call.on("app-message", ({ data }) => {
       const message = appMessage(data);
       if (message && !this.#over) this.listener.message(message);

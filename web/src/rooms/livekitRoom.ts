@@ -5,8 +5,10 @@
 //
 /** A room of LiveKit; its code is loaded when needed. */
 import type {
+  ConnectionQuality,
   ConnectionState,
   DisconnectReason,
+  Participant,
   RemoteParticipant,
   RemoteTrack,
   RemoteTrackPublication,
@@ -33,16 +35,13 @@ export type LiveKit = Pick<
 
 /** What the graph and the page say to each other. */
 const TOPIC = "ten";
-// The graph tries twice, 30 s each, and then says what is wrong.
-const FACE_TIMEOUT_MS = 75_000;
-// Between the end of a conversation and the start of one in its place.
-const NEXT_FACE_MS = 10_000;
 
 export class LiveKitRoom implements Room {
   #room: Connection | null = null;
   #over = false;
   #faceSeen = false;
-  #alarm: ReturnType<typeof setTimeout> | undefined;
+  /** The identity of the participant whose picture is shown. */
+  #face = "";
   readonly #elements = new Map<RemoteTrack, HTMLMediaElement>();
 
   /**
@@ -78,7 +77,6 @@ export class LiveKitRoom implements Room {
 
   async leave(): Promise<void> {
     this.#over = true;
-    clearTimeout(this.#alarm);
     for (const track of this.#elements.keys()) this.#remove(track);
     await this.#room?.disconnect();
   }
@@ -90,7 +88,6 @@ export class LiveKitRoom implements Room {
     const room = new livekit.Room({ adaptiveStream: true });
     this.#room = room;
     this.#listen(room, livekit, container);
-    this.#awaitFace();
     const server = new URL(url);
     const token = server.searchParams.get("t") ?? "";
     server.searchParams.delete("t");
@@ -123,7 +120,8 @@ export class LiveKitRoom implements Room {
         _publication: RemoteTrackPublication,
         participant: RemoteParticipant,
       ) => {
-        if (!this.#over && participant.isAgent) this.#show(track, container);
+        if (!this.#over && participant.isAgent)
+          this.#show(track, container, participant.identity);
       },
     );
     room.on(RoomEvent.TrackUnsubscribed, (track: RemoteTrack) => {
@@ -138,12 +136,23 @@ export class LiveKitRoom implements Room {
       },
     );
     room.on(RoomEvent.AudioPlaybackStatusChanged, () => {
+      if (this.#over) return;
+      this.listener.sound(room.canPlaybackAudio);
       // A browser that saw no press yet plays no sound until it sees one.
-      if (!room.canPlaybackAudio)
-        addEventListener("pointerdown", () => void room.startAudio(), {
-          once: true,
-        });
+      if (room.canPlaybackAudio) return;
+      for (const press of ["pointerdown", "keydown"])
+        addEventListener(press, () => void room.startAudio(), { once: true });
     });
+    // Long before the server gives up somebody who died without a goodbye.
+    room.on(
+      RoomEvent.ConnectionQualityChanged,
+      (quality: ConnectionQuality, { identity }: Participant) => {
+        if (this.#over || identity !== this.#face) return;
+        const now: string = quality;
+        if (now === "lost") this.#faceWent();
+        else this.#faceCame();
+      },
+    );
     room.on(RoomEvent.ConnectionStateChanged, (state: ConnectionState) => {
       if (this.#over) return;
       const now: string = state;
@@ -156,16 +165,20 @@ export class LiveKitRoom implements Room {
       const { DisconnectReason: why } = livekit;
       if (reason === why.ROOM_DELETED || reason === why.PARTICIPANT_REMOVED)
         this.#end();
+      else if (reason === why.DUPLICATE_IDENTITY) this.#taken();
+      // By itself when the page is left: it may come back, and is not over.
+      else if (reason === why.CLIENT_INITIATED) return;
       // Without a reason it is the end of a try to connect, which says more.
       else if (reason !== undefined)
         this.#fail({ kind: "room_network", detail: why[reason] });
     });
   }
 
-  #show(track: RemoteTrack, container: HTMLElement): void {
+  #show(track: RemoteTrack, container: HTMLElement, identity: string): void {
     const element = track.attach();
     if (isVideo(track)) {
       element.addEventListener("loadeddata", () => {
+        this.#face = identity;
         this.#faceCame();
       });
     }
@@ -177,44 +190,56 @@ export class LiveKitRoom implements Room {
     track.detach();
     this.#elements.get(track)?.remove();
     this.#elements.delete(track);
+    if ([...this.#elements.keys()].some(isVideo)) return;
+    this.#face = "";
+    this.#faceWent();
   }
 
   #heard(message: AppMessage): void {
     const { event_type: type, properties = {} } = message;
-    if (type === "error") {
-      const { kind, detail, fatal } = properties;
-      if (fatal === true || !this.#faceSeen) {
-        this.#fail({ kind: String(kind), detail: String(detail) });
-        return;
-      }
-    }
-    if (type === "tavus_conversation_created") this.#awaitFace();
-    if (type === "tavus_conversation_ended")
-      this.#expectFace(NEXT_FACE_MS, () => {
-        this.#end();
-      });
     this.listener.message(message);
+    switch (type) {
+      case "agent_ready":
+        if (Array.isArray(properties.takes))
+          this.listener.takes(properties.takes.map(String));
+        break;
+      case "error":
+        this.#trouble(properties);
+        break;
+      case "tavus_conversation_created":
+        this.listener.faceSent();
+        break;
+      case "tavus_conversation_ended":
+        if (properties.replaced === true) this.#faceWent();
+        else
+          this.#end({
+            reason:
+              typeof properties.reason === "string" ? properties.reason : "",
+            durationMs: Number(properties.duration_ms ?? Number.NaN) || null,
+          });
+    }
+  }
+
+  #trouble({ kind, detail, fatal, retrying }: Record<string, unknown>): void {
+    // What the graph gave the face to say was no use; the call goes on.
+    if (kind === "audio") return;
+    const problem = { kind: String(kind), detail: String(detail) };
+    // Of a face that is there, its own end tells, if it comes to that.
+    const hopeless = retrying !== true && !this.#faceSeen;
+    if (fatal === true || hopeless) this.#fail(problem);
+    else this.listener.trouble(problem);
   }
 
   #faceCame(): void {
-    clearTimeout(this.#alarm);
     if (this.#faceSeen || this.#over) return;
     this.#faceSeen = true;
     this.listener.faceJoined();
   }
 
-  #awaitFace(): void {
-    const here = [...this.#elements.keys()].some(isVideo);
-    if (here) return;
-    this.#expectFace(FACE_TIMEOUT_MS, () => {
-      const detail = "The avatar did not come into the room.";
-      this.#fail({ kind: "face_absent", detail });
-    });
-  }
-
-  #expectFace(ms: number, otherwise: () => void): void {
-    clearTimeout(this.#alarm);
-    this.#alarm = setTimeout(otherwise, ms);
+  #faceWent(): void {
+    if (!this.#faceSeen || this.#over) return;
+    this.#faceSeen = false;
+    this.listener.faceLeft();
   }
 
   async #setDevice(which: "microphone" | "camera", on: boolean): Promise<void> {
@@ -240,17 +265,20 @@ export class LiveKitRoom implements Room {
     return this.#over;
   }
 
-  #end(): void {
+  #end(past?: { reason: string; durationMs: number | null }): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#alarm);
-    this.listener.left();
+    this.listener.left(past);
+  }
+
+  #taken(): void {
+    this.#over = true;
+    this.listener.taken();
   }
 
   #fail(problem: Problem): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#alarm);
     this.listener.failed(problem);
   }
 }

@@ -17,16 +17,28 @@ export interface AppMessage {
 
 export interface RoomListener {
   joined: () => void;
+  /** A face is on its way; the one before, if any, will not come. */
+  faceSent: () => void;
   faceJoined: () => void;
+  /** It may come back, or another in its place. */
+  faceLeft: () => void;
   message: (message: AppMessage) => void;
   microphone: (on: boolean) => void;
   camera: (on: boolean) => void;
+  /** What the other side understands: "interrupt", "text". */
+  takes: (what: readonly string[]) => void;
+  /** Whether the browser plays its sound; some want a press first. */
+  sound: (on: boolean) => void;
   /** The room goes on without a microphone or camera. */
   denied: (problem: Problem) => void;
+  /** Something went wrong on the server, and is being tried again. */
+  trouble: (problem: Problem) => void;
   /** The connection is lost, and being made again; or it is there again. */
   link: (up: boolean) => void;
-  /** It is over, and not because we left. */
-  left: () => void;
+  /** It is over, and not because we left; `past`: why, where that is known. */
+  left: (past?: { reason: string; durationMs: number | null }) => void;
+  /** Another tab of ours is in it, in our place. */
+  taken: () => void;
   /** It cannot go on. Nothing else is told after this. */
   failed: (problem: Problem) => void;
 }

@@ -25,7 +25,8 @@ from ten_runtime import (
 )
 
 from .ear import BYTES_PER_S, RATE_HZ, Ear
-from .page import happened, utterance, wants_silence
+from .hum import hum
+from .page import happened, ready, utterance, wish_of
 
 _ANYTHING = (Exception, asyncio.CancelledError)
 _FRAME_BYTES = BYTES_PER_S // 25
@@ -58,8 +59,13 @@ class ParrotExtension(AsyncExtension):
         super().__init__(name)
         self._ear = Ear()
         self._turn = 0
-        # In this order, by one task: what is said, and None to be silent.
-        self._wishes: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
+        # In this order, by one task: what is said and its words for the
+        # page, and None to be silent.
+        self._wishes: asyncio.Queue[tuple[bytes, str] | None] = asyncio.Queue(
+            _WAITING
+        )
+        # What the face will say when it begins, by the utterance's name.
+        self._lines: dict[str, str] = {}
         self._speaking: asyncio.Task[None] | None = None
         # What happened before the page was there to hear it.
         self._missed: deque[dict[str, Any]] = deque(maxlen=_WAITING)
@@ -93,7 +99,7 @@ class ParrotExtension(AsyncExtension):
             told = self._repeat(self._ear.end(silence_ms))
         elif name == "on_user_joined":
             self._users += 1
-            told = list(self._missed)
+            told = [ready(), *self._missed]
             self._missed.clear()
         elif name == "on_user_left":
             self._users = max(0, self._users - 1)
@@ -106,27 +112,46 @@ class ParrotExtension(AsyncExtension):
         name = data.get_name()
         if name == "data":
             packet, _ = data.get_property_buf("data")
-            if wants_silence(packet):
+            wish, typed = wish_of(packet)
+            if wish:
                 self._be_silent()
+            if typed:
+                for message in self._wish(hum(typed), typed, f"♪ {typed}"):
+                    await _tell(ten_env, message)
             return
         text, _ = data.get_property_to_json(None)
         message = happened(name, json.loads(text or "{}"))
         if message is None:
             return
-        if self._users:
+        told = [message, *self._begun(message)]
+        if not self._users:
+            self._missed.extend(told)
+            return
+        for message in told:
             await _tell(ten_env, message)
-        else:
-            self._missed.append(message)
+
+    def _begun(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the face says, once it says it: without one, nobody does."""
+        if message["event_type"] != "livekit.playback_started":
+            return []
+        name = str(message["properties"].get("utterance_id", ""))
+        line = self._lines.pop(name, "")
+        return [utterance("replica", line)] if line else []
 
     def _repeat(self, said: bytes) -> list[dict[str, Any]]:
         seconds = len(said) / BYTES_PER_S
-        if seconds < _SHORTEST_S or self._wishes.full():
+        if seconds < _SHORTEST_S:
             return []
-        self._wishes.put_nowait(said)
-        return [
-            utterance("user", f"({seconds:.1f} s of speech)"),
-            utterance("replica", "(says the same)"),
-        ]
+        return self._wish(
+            said, f"({seconds:.1f} s of speech)", "(says the same)"
+        )
+
+    def _wish(self, pcm: bytes, heard: str, line: str) -> list[dict[str, Any]]:
+        """Has the face say something; what the page is told at once."""
+        if self._wishes.full():
+            return []
+        self._wishes.put_nowait((pcm, line))
+        return [utterance("user", heard)]
 
     def _be_silent(self) -> None:
         self._turn += 1
@@ -137,17 +162,24 @@ class ParrotExtension(AsyncExtension):
         """Does what is wished, one after the other."""
         number = 0
         while True:
-            said = await self._wishes.get()
+            wish = await self._wishes.get()
             try:
-                if said is None:
+                if wish is None:
                     await asyncio.wait_for(
                         ten_env.send_cmd(Cmd.create("flush")), _ANSWER_S
                     )
                 else:
                     number += 1
+                    said, line = wish
+                    self._remember(f"parrot-{number}", line)
                     await self._say(ten_env, f"parrot-{number}", said)
             except Exception as problem:  # pylint: disable=broad-except
                 ten_env.log_error(f"speaking: {problem!r}")
+
+    def _remember(self, request_id: str, line: str) -> None:
+        self._lines[request_id] = line
+        if len(self._lines) > _WAITING:
+            del self._lines[next(iter(self._lines))]
 
     async def _say(
         self, ten_env: AsyncTenEnv, request_id: str, said: bytes

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 _FATAL = -1000  # of ten_ai_base's ModuleErrorCode
+_MOST_TEXT = 2000
 
 
 def utterance(role: str, text: str) -> dict[str, Any]:
     """Somebody has said something; ``role`` is "user" or "replica"."""
     return _message("conversation.utterance", role=role, speech=text)
+
+
+def ready() -> dict[str, Any]:
+    """What the page may ask of us; it offers nothing else."""
+    return _message("agent_ready", takes=["interrupt", "text"])
 
 
 def happened(name: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -45,16 +51,26 @@ def happened(name: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
             kind=kind or "unknown",
             detail=str(content.get("message", "")),
             fatal=content.get("code") == _FATAL,
+            retrying=isinstance(metadata, dict)
+            and metadata.get("retrying") is True,
         )
     if name in ("tavus_conversation_created", "tavus_conversation_ended"):
-        told = ("conversation_id", "reason", "duration_ms")
+        told = ("conversation_id", "reason", "duration_ms", "replaced")
         return _message(name, **{k: content[k] for k in told if k in content})
     return None
 
 
-def wants_silence(packet: bytes | bytearray) -> bool:
-    """Whether a packet of the page says that the face shall stop."""
-    return _parsed(packet).get("type") == "interrupt"
+def wish_of(
+    packet: bytes | bytearray,
+) -> tuple[Literal["interrupt", "text", ""], str]:
+    """What a packet of the page asks for, and the text it brings."""
+    said = _parsed(packet)
+    if said.get("type") == "interrupt":
+        return "interrupt", ""
+    text = said.get("text")
+    if said.get("type") == "text" and isinstance(text, str) and text.strip():
+        return "text", text.strip()[:_MOST_TEXT]
+    return "", ""
 
 
 def _message(event_type: str, **properties: Any) -> dict[str, Any]:
