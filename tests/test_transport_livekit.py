@@ -334,12 +334,20 @@ async def test_a_user_who_takes_the_avatars_name_is_not_spoken_to(
                 "lk.audio_stream", lambda _, sender: streams.append(sender)
             )
             await mallory.show_picture(320, 180)
-            answer = await mallory.room.local_participant.perform_rpc(
-                destination_identity="tavus-python",
-                method="lk.playback_finished",
-                payload='{"playback_position": 1.0, "interrupted": false}',
-            )
-            assert answer == "reject"
+
+            async def call() -> str:
+                return await mallory.room.local_participant.perform_rpc(
+                    destination_identity="tavus-python",
+                    method="lk.playback_finished",
+                    payload='{"playback_position": 1.0, "interrupted": false}',
+                )
+
+            async def rejected() -> None:
+                # It may hear of the change after it hears the first of them.
+                while await call() != "reject":
+                    pass
+
+            await asyncio.wait_for(rejected(), 10)
             staged.speak(tone(440, 0.5, 24_000))
             staged.voice.end("")
             await staged.until(lambda: staged.failed)
