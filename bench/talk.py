@@ -223,7 +223,9 @@ async def in_agora(said: list[Said], folder: Path) -> list[str]:
         async def listen() -> None:
             while True:  # it keeps the last minute
                 for stretch in session.heard.stretches:
-                    pcm[stretch.utterance] = bytes(stretch.pcm)
+                    before = pcm.get(stretch.utterance, b"")
+                    if len(stretch.pcm) > len(before):  # and not cut down
+                        pcm[stretch.utterance] = bytes(stretch.pcm)
                 await asyncio.sleep(1.0)
 
         listening = asyncio.create_task(listen())
