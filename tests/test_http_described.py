@@ -139,7 +139,7 @@ async def test_every_failure_of_a_start_is_as_described(kind: str) -> None:
 
 async def test_every_refusal_is_as_described() -> None:
     async with described(
-        auth_token=TOKEN, max_active=1, create_limit="2/hour"
+        auth_token=TOKEN, max_active=1, create_limit="4/hour"
     ) as (service, api):
         await api.ask("POST", CREATE, 401)
         await api.ask("GET", ONE, 403, headers={"Host": "evil.example"})

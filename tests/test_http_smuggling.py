@@ -11,6 +11,7 @@ front keeps it.
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -39,7 +40,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": told})
 
 
-async def heard_by(client: Client) -> dict[str, object]:
+async def heard_by(client: Client) -> dict[str, Any]:
     """What the server heard of the next request."""
     head = await client.read_until(b"\r\n\r\n")
     assert head.startswith(OK)

@@ -34,6 +34,8 @@ BROWSER = "web-"
 NO_BROWSER: JsonDict = {"not": {"pattern": f"^{BROWSER}"}}
 GREETING_LENGTH = 4000
 CONTEXT_LENGTH = 40_000
+# Of what is quoted, whoever said it: clients and Tavus.
+_DETAIL_LENGTH = 1000
 
 # Of one thing, the name that the graph knows, and the other.
 _NAMES = (
@@ -253,6 +255,8 @@ class Refusal(Exception):
     def __init__(
         self, kind: str, detail: str, retry_after_s: float | None = None
     ) -> None:
+        if len(detail) > _DETAIL_LENGTH:
+            detail = f"{detail[:_DETAIL_LENGTH]}…"
         super().__init__(detail)
         self.kind = kind
         self.detail = detail

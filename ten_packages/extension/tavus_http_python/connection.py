@@ -29,6 +29,11 @@ _HEAD_TIMEOUT_S = 10.0
 # A client that is refused has so long to fetch the refusal.
 _REFUSED_TIMEOUT_S = 1.0
 _PIPELINED = 16
+# What is received is parsed at once, and meanwhile nobody else is served: a
+# chunk or a header of a few bytes costs as much as a long one.
+_READ_BYTES = 8 * 1024
+_HEADER_COST_BYTES = 32
+_CHUNKS = 4096
 
 
 class Doors:
@@ -74,11 +79,13 @@ class _TooLargeError(Exception):
     """A request head of more than _HEAD_BYTES."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     """uvicorn's, with limits on what has not become a request yet.
 
     What is a request already is the app's to limit.
     """
+
+    parser: httptools.HttpRequestParser
 
     def __init__(
         self,
@@ -96,6 +103,8 @@ class Connection(HttpToolsProtocol):
         self._problem = "this is no HTTP request"
         self._in_head = False
         self._head_bytes = 0
+        self._chunks = 0
+        self._received = memoryview(bytearray(_READ_BYTES))
         # Bytes since the parser last came forward.
         self._idle_bytes = 0
         # Requests with others sent ahead behind them.
@@ -124,6 +133,14 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = not cycle.response_complete
             cycle.message_event.set()
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the loop puts what it receives: not much at once."""
+        return self._received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has been received."""
+        self.data_received(bytes(self._received[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         if self._refused:
             self._refuse(503, "full", "too many connections; try again soon")
@@ -147,6 +164,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = 0
+        self._chunks = 0
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
@@ -156,7 +174,7 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers, which come after the body, count too, but say nothing of
         # who asks: a proxy in front looks at the head.
-        self._count(len(name) + len(value) + 4)
+        self._count(len(name) + len(value) + _HEADER_COST_BYTES)
         if self._in_head:
             super().on_header(name, value)
 
@@ -182,6 +200,13 @@ class Connection(HttpToolsProtocol):
             raise ValueError("so many requests are not sent ahead")
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """A chunk begins."""
+        self._chunks += 1
+        if self._chunks > _CHUNKS:
+            self._problem = "the body comes in too many chunks"
+            raise ValueError(self._problem)
+
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
         super().on_body(body)
@@ -199,7 +224,8 @@ class Connection(HttpToolsProtocol):
             self._refuse(
                 431,
                 "too_large",
-                f"the head of the request is longer than {_HEAD_BYTES} bytes",
+                f"the head of the request is longer than {_HEAD_BYTES} bytes, "
+                f"with {_HEADER_COST_BYTES} more for each header",
             )
         else:
             self._refuse(400, "validation", self._problem)

@@ -37,12 +37,15 @@ from .descriptions import create_body, failures, interaction_body, security
 from .direct import Create, End
 from .event_stream import disconnected
 from .graph import GraphError
-from .json_body import InvalidMessageError, shown_name
+from .json_body import InvalidMessageError, check_parts, shown_name
 from .parts import Parts, caller_of
 
 _CREATE_BYTES = 256 * 1024
 # Frames of what the user's camera shows are in some (perception).
 _INTERACTION_BYTES = 1024 * 1024
+# Strings, commas and opening brackets: a wish is one flat object.
+_WISH_PARTS = 100
+_PROBLEMS_SHOWN = 5
 _FROM_TAVUS = (
     "auth",
     "credits",
@@ -99,17 +102,17 @@ def add_conversation_routes(app: FastAPI, parts: Parts) -> tuple[Create, End]:
     async def create(request: Request) -> Response:
         """Starts a conversation, or gives the one that runs."""
         began = time.monotonic()
+        caller = caller_of(request)
+        await parts.count(
+            "create", caller.client, "too many conversations; wait a moment"
+        )
         wish = await read_wish(request, CreateRequest)
         options = wish.options
-        caller = caller_of(request)
         cookie: dict[str, str] = {}
         user_id = caller.user_id(options.pop("user_id", ""))
         if not user_id:
             cookie = caller.introduce()
             user_id = caller.user_id()
-        await parts.count(
-            "create", caller.client, "too many conversations; wait a moment"
-        )
         gone = asyncio.create_task(disconnected(request.receive))
         try:
             made = await parts.starter.start(
@@ -258,7 +261,10 @@ async def read_wish(request: Request, model: type[T]) -> T:
         return model()
     check_is_json(request)
     try:
+        check_parts(body, _WISH_PARTS)
         return model.model_validate_json(body)
+    except InvalidMessageError as error:
+        raise Refusal(error.kind, str(error)) from None
     except ValidationError as error:
         raise invalid(error.errors(), model) from error
 
@@ -266,9 +272,9 @@ async def read_wish(request: Request, model: type[T]) -> T:
 def invalid(
     problems: Sequence[Any], model: type[BaseModel] = CreateRequest
 ) -> Refusal:
-    """One line that names each field and its problem, but no value."""
+    """One line that names the first fields and their problems, no value."""
     lines = []
-    for problem in problems:
+    for problem in problems[:_PROBLEMS_SHOWN]:
         name = ".".join(str(part) for part in problem["loc"]) or "body"
         text = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
@@ -276,4 +282,6 @@ def invalid(
             field = shown_name(problem["loc"][-1])
             name, text = "body", f"unknown field {field}; known are {known}"
         lines.append(f"{name}: {text}")
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"and {len(problems) - _PROBLEMS_SHOWN} more")
     return Refusal("validation", "; ".join(lines))

@@ -63,16 +63,16 @@ def add_livekit_routes(app: FastAPI, parts: Parts) -> None:
         """
         began = time.monotonic()
         livekit, rooms = _configured(parts)
-        wish = await read_wish(request, RoomRequest)
         caller = caller_of(request)
+        await parts.count(
+            "create", caller.client, "too many rooms; wait a moment"
+        )
+        wish = await read_wish(request, RoomRequest)
         cookie: dict[str, str] = {}
         user_id = caller.user_id(wish.user_id)
         if not user_id:
             cookie = caller.introduce()
             user_id = caller.user_id()
-        await parts.count(
-            "create", caller.client, "too many rooms; wait a moment"
-        )
         room = await rooms.start(user_id, one=not wish.user_id)
         parts.metrics.answered(time.monotonic() - began)
         return success(
