@@ -75,6 +75,10 @@ class Row:
             the death: a name in ``DISKS``, or "".
         id_suffix: What each id ends with.
         ended_word: The status of what has ended.
+        names: What becomes of names; see the simulator, as of the next two.
+        totals: What lists count.
+        list_lag_s: How long Tavus does not know of what it has made.
+        page_size: How many rows a page has at most.
         rotated: Whether the next worker has another key of the account.
     """
 
@@ -84,6 +88,10 @@ class Row:
     disk: str = ""
     id_suffix: str = ""
     ended_word: str = "ended"
+    names: str = "kept"
+    totals: str = "true"
+    list_lag_s: float = 0
+    page_size: int = 100
     rotated: bool = False
 
     @property
@@ -94,6 +102,10 @@ class Row:
             f"ids with {self.id_suffix!r}" if self.id_suffix else "",
             f"status {self.ended_word!r}" if self.ended_word != "ended" else "",
             self.death.name if self.death else "",
+            f"names {self.names}" if self.names != "kept" else "",
+            f"totals {self.totals}" if self.totals != "true" else "",
+            f"Tavus lags {self.list_lag_s:g} s" if self.list_lag_s else "",
+            f"pages of {self.page_size}" if self.page_size != 100 else "",
             "key rotated" if self.rotated else "",
         ]
         named = [part for part in parts if part]
@@ -129,6 +141,15 @@ ROWS = [
     Row(death=signal.SIGKILL, id_suffix=". ?#"),
     Row("end", "drop_after", ended_word="completed"),
     Row("end", "status 503", signal.SIGTERM, ended_word="expired"),
+    *(
+        Row("create", "drop_after", names=n)
+        for n in ("lower", "bare", "cut 32")
+    ),
+    Row("create", "drop_after", totals="page", page_size=10),
+    Row("create+end", "drop_after", totals="none", page_size=10),
+    Row("create", "drop_after", signal.SIGKILL, totals="all"),
+    Row(list_lag_s=1),
+    Row("create", "drop_after", list_lag_s=1),
     Row(death=signal.SIGKILL, rotated=True),
     Row("create", "drop_after", signal.SIGKILL, rotated=True),
 ]
@@ -220,6 +241,10 @@ class Bench:
             seed=ROWS.index(row),
             id_suffix=row.id_suffix,
             ended_word=row.ended_word,
+            names=row.names,
+            totals=row.totals,
+            list_lag_s=row.list_lag_s,
+            max_page_size=row.page_size,
         )
         with tempfile.TemporaryDirectory(prefix="bench-leaks-") as folder:
             async with SimServer(simulator) as server:

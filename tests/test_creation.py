@@ -504,6 +504,40 @@ def test_polls_that_hang_keep_nobody_from_ending(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("names", ["lower", "bare", "cut 32"])
+def test_whatever_tavus_makes_of_a_name_a_lost_answer_is_found(
+    tmp_path: Path, names: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(names=names)
+        simulator.add_fault("create", "drop_after", count=1)
+        kept = Kept(tmp_path, simulator, conversation_name="Bot (EU) " * 7)
+        made = await kept.keeper.start(StartOptions())
+        assert simulator.active == [made.conversation_id]
+        assert simulator.ledger()["created"] == 1
+        await kept.keeper.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("totals", ["all", "page", "none"])
+def test_whatever_a_list_counts_what_was_lost_in_it_is_found(
+    tmp_path: Path, totals: str
+) -> None:
+    async def main() -> None:
+        simulator = new_simulator(totals=totals, max_page_size=1)
+        kept = Kept(tmp_path, simulator, conversation_scope="user")
+        for number in range(9):
+            simulator.add_fault("create", "drop_after", count=1)
+            kept.keeper.user_joined(f"u{number}")
+        await kept.heard(Created, 9)
+        assert simulator.ledger()["created"] == 9
+        await kept.keeper.close()
+        assert simulator.active == []
+
+    run(main())
+
+
 def test_where_names_are_lost_no_lost_answer_is_asked_again(
     tmp_path: Path,
 ) -> None:

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.agora import APP_ID, AVATAR_UID
 from support.disk import Disk
 from support.keeping import Kept
 from support.virtual_time import VirtualTimeLoop, finish
@@ -38,7 +39,10 @@ from ten_packages.extension.tavus_python.tavus_client import Conversation
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
 USERS = ("u1", "u2", "")
-ENDPOINTS = ("create", "end", "get", "list", "*")
+CHANNELS = ("A", "A", "B", "")
+ENDPOINTS = (
+    *("create", "end", "get", "list", "agora_start", "agora_stop", "*"),
+)
 FAULTS = (
     "drop_before",
     "drop_after",
@@ -60,6 +64,16 @@ EVENT_TYPES = (
 )
 SOON_S = (0, 0.03, 1, 10)
 STATUSES = (400, 401, 402, 404, 429, 503)
+
+
+# Without the socket over which a session is spoken to.
+IN_AGORA: dict[str, Any] = {
+    "transport": "agora",
+    "channel": "room1",
+    "agora_app_id": APP_ID,
+    "agora_avatar_uid": AVATAR_UID,
+    "params": {"agora_settings": {"token": "t"}},
+}
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -88,6 +102,12 @@ class Lifecycle(RuleBasedStateMachine):
         latency_ms=st.sampled_from([0, 700]),
         id_suffix=st.sampled_from(["", ".1", " ü?#%2e"]),
         ended_word=st.sampled_from(["ended", "completed"]),
+        names=st.sampled_from(["kept", "kept", "lower", "bare", "cut 32"]),
+        totals=st.sampled_from(["true", "true", "all", "page", "none"]),
+        page_size=st.sampled_from([1, 100]),
+        list_lag_s=st.sampled_from([0, 0, 1]),
+        agora=st.sampled_from([False, False, False, True]),
+        neighbour=st.sampled_from([False, True]),
     )
     def begin(
         self,
@@ -98,7 +118,15 @@ class Lifecycle(RuleBasedStateMachine):
         latency_ms: int,
         id_suffix: str,
         ended_word: str,
+        names: str,
+        totals: str,
+        page_size: int,
+        list_lag_s: float,
+        agora: bool,
+        neighbour: bool,
     ) -> None:
+        if agora:  # where all are in one channel
+            scope = "channel"
         self.most = 1 if scope == "channel" or slots == 1 else len(USERS)
         self.simulator = Simulator(
             clock=self.loop.time,
@@ -106,7 +134,13 @@ class Lifecycle(RuleBasedStateMachine):
             latency_ms=latency_ms,
             id_suffix=id_suffix,
             ended_word=ended_word,
+            names=names,
+            totals=totals,
+            max_page_size=page_size,
+            list_lag_s=list_lag_s,
         )
+        self.agora = agora
+        in_agora = IN_AGORA if agora else {}
 
         async def open_keeper() -> Kept:
             kept = Kept(
@@ -115,21 +149,43 @@ class Lifecycle(RuleBasedStateMachine):
                 conversation_scope=scope,
                 leave_grace_ms=grace_ms,
                 status_poll_s=poll_s,
+                conversation_name="Bot (EU) " * 7,
+                **in_agora,
             )
             kept.keeper.open()
             return kept
 
         self.open_keeper = open_keeper
         self.kept = self.do(open_keeper())
+        # Another node of the same process, with a user of its own.
+        self.neighbour = self.do(open_keeper()) if neighbour else None
+        if neighbour and slots != 1:
+            self.most += 1
 
-    @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
-    def join(self, user_id: str, then_s: float) -> None:
-        self.do(self._call(self.kept.keeper.user_joined, user_id))
+    @rule(
+        user_id=st.sampled_from(USERS),
+        channel=st.sampled_from(CHANNELS),
+        then_s=st.sampled_from(SOON_S),
+    )
+    def join(self, user_id: str, channel: str, then_s: float) -> None:
+        self.do(self._call(self.kept.keeper.user_joined, user_id, channel))
         self.do(asyncio.sleep(then_s))
 
-    @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
-    def leave(self, user_id: str, then_s: float) -> None:
-        self.do(self._call(self.kept.keeper.user_left, user_id))
+    @rule(
+        user_id=st.sampled_from(USERS),
+        channel=st.sampled_from(CHANNELS),
+        then_s=st.sampled_from(SOON_S),
+    )
+    def leave(self, user_id: str, channel: str, then_s: float) -> None:
+        self.do(self._call(self.kept.keeper.user_left, user_id, channel))
+        self.do(asyncio.sleep(then_s))
+
+    @rule(joins=st.booleans(), then_s=st.sampled_from(SOON_S))
+    def at_the_neighbour(self, joins: bool, then_s: float) -> None:
+        if self.neighbour is not None:
+            keeper = self.neighbour.keeper
+            call = keeper.user_joined if joins else keeper.user_left
+            self.do(self._call(call, "n1", "A"))
         self.do(asyncio.sleep(then_s))
 
     @rule(user_id=st.sampled_from(USERS), then_s=st.sampled_from(SOON_S))
@@ -150,12 +206,12 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def somebody_opens_the_room(self) -> None:
-        for conversation_id in self.simulator.active[:1]:
+        for conversation_id in self._conversations[:1]:
             self.simulator.join(conversation_id)
 
     @rule()
     def tavus_ends_it(self) -> None:
-        for conversation_id in self.simulator.active[:1]:
+        for conversation_id in self._conversations[:1]:
             self.simulator.shutdown(conversation_id)
 
     @rule(
@@ -203,6 +259,13 @@ class Lifecycle(RuleBasedStateMachine):
     def refuse(self, endpoint: str, status: int, count: int) -> None:
         self.simulator.add_fault(endpoint, "status", status=status, count=count)
 
+    @rule(count=st.sampled_from([1, 2]))
+    def a_proxy_says_that_it_has_ended(self, count: int) -> None:
+        for endpoint in ("end", "agora_stop"):
+            self.simulator.add_fault(
+                endpoint, "status", status=200, body={"ok": True}, count=count
+            )
+
     @rule()
     def mend(self) -> None:
         self.simulator.clear_faults()
@@ -226,12 +289,13 @@ class Lifecycle(RuleBasedStateMachine):
         self.do(give_up())
 
     @rule(
-        trouble=st.sampled_from(["full", "read_only", "sync", ""]),
+        trouble=st.sampled_from(["full", "read_only", "sync", "slow", ""]),
         left=st.sampled_from([0, 100, 5000]),
     )
     def the_disk(self, trouble: str, left: int) -> None:
-        """Fills up, breaks, or is back."""
+        """Fills up, breaks, is slow, or is back."""
         self.disk.trouble, self.disk.left = trouble, left
+        self.disk.slow_s = 0.005 if trouble == "slow" else 0.0
 
     @rule()
     def lose_the_network(self) -> None:
@@ -262,6 +326,21 @@ class Lifecycle(RuleBasedStateMachine):
             assert over.isdisjoint(self.simulator.active)
 
     @invariant()
+    def nothing_that_runs_is_taken_for_gone(self) -> None:
+        if hasattr(self, "kept"):
+            gone = {
+                event.conversation_id
+                for event in self.kept.ended
+                if event.reason == "not_found"
+            }
+            ended_by_us = {
+                one.get("conversation_id")
+                for one in self.simulator.ledger()["conversations"]
+                if one.get("ended_by") == "client"
+            }
+            assert gone.isdisjoint(ended_by_us)
+
+    @invariant()
     def tavus_is_quoted_once(self) -> None:
         if hasattr(self, "kept"):
             quoted = Counter(
@@ -277,9 +356,12 @@ class Lifecycle(RuleBasedStateMachine):
         try:
             if hasattr(self, "kept"):
                 self._stop()
+                if self.neighbour is not None:
+                    self.do(self.neighbour.keeper.close())
                 self.simulator.clear_faults()
                 self.kept = self.do(self.open_keeper())
-                self.do(asyncio.sleep(70))
+                # A session whose start was not answered ends by itself.
+                self.do(asyncio.sleep(130 if self.agora else 70))
                 assert self.simulator.active == []
                 self.do(asyncio.sleep(LATE_S + 60))
                 self.do(self.kept.keeper.close())
@@ -290,6 +372,11 @@ class Lifecycle(RuleBasedStateMachine):
             self.patch.undo()
             finish(self.loop)
             self.folder.cleanup()
+
+    @property
+    def _conversations(self) -> list[str]:
+        """Those that run; nobody can do anything to a session."""
+        return [] if self.agora else self.simulator.active
 
     def _stop(self) -> None:
         began = self.loop.time()
@@ -312,8 +399,8 @@ class Lifecycle(RuleBasedStateMachine):
     def _command(self, work: Any) -> None:
         self.commands.append(self.loop.create_task(work))
 
-    async def _call(self, call: Any, user_id: str) -> None:
-        call(user_id)
+    async def _call(self, call: Any, user_id: str, channel: str) -> None:
+        call(user_id, channel)
 
 
 @pytest.mark.timeout(3600)
