@@ -10,10 +10,12 @@ A Tavus meeting token is a JWT that rides in ``conversation_url?t=``
 or query.
 """
 
+import base64
 import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 MASK = "***"
 # Shorter ones are masked wholly: four characters of them would tell too much.
@@ -22,6 +24,12 @@ _PARTLY_SHOWN = 4
 # A shorter "secret" is nobody's, and would riddle every text with masks.
 _SECRET_MIN = 4
 _LOGGED_TEXT_MAX = 200
+# In base64 a shorter one is too little to be told from other text.
+_ENCODED_MIN = 8
+# So often percent signs may be written as percent signs themselves.
+_UNQUOTED = 3
+# A part of a webhook's address that is so long is what nobody can guess.
+_URL_PART = re.compile(r"[^/?#&=@:]{16,}")
 
 _SECRET_WORDS = "key|token|secret|passw|auth|credential|cookie|signature"
 _SECRET_NAME = re.compile(_SECRET_WORDS, re.IGNORECASE)
@@ -62,16 +70,44 @@ def mask(secret: str) -> str:
 def redact(text: str, *secrets: str) -> str:
     """Free text without secrets.
 
-    Removes the given ``secrets`` (those under four characters stay), strings
+    Removes the given ``secrets`` in any case, percent-encoded and in base64
+    (those under four characters stay; text in which one is percent-encoded is
+    decoded), strings
     that look like a JWT, the values of query parameters named ``t`` or like a
     secret, and the userinfo of URLs.
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_MIN:
-            text = text.replace(secret, MASK)
+            text = _without(text, secret)
     text = _USERINFO.sub(f"://{MASK}@", text)
     text = _QUERY.sub(rf"\1{MASK}", text)
     return _JWT.sub(MASK, text)
+
+
+def _without(text: str, secret: str) -> str:
+    decoded = text
+    for _ in range(_UNQUOTED + 1):
+        if secret.lower() in decoded.lower():
+            text = re.sub(re.escape(secret), MASK, decoded, flags=re.IGNORECASE)
+            break
+        if "%" not in decoded:
+            break
+        decoded = unquote(decoded)
+    if len(secret) >= _ENCODED_MIN:
+        for encoded in _in_base64(secret.encode()):
+            text = text.replace(encoded, MASK)
+    return text
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """What is always of it in base64 of a text that has it anywhere."""
+    for before in range(3):
+        length = before + len(secret)
+        padded = b"\0" * before + secret + b"\0" * (-length % 3)
+        first = (0, 2, 3)[before]
+        last = length * 8 // 6
+        yield base64.b64encode(padded)[first:last].decode()
+        yield base64.urlsafe_b64encode(padded)[first:last].decode()
 
 
 def redact_value(value: Any, *secrets: str, name: str = "") -> Any:
@@ -122,6 +158,8 @@ def secrets_in(value: Any, name: str = "") -> Iterator[str]:
             yield from secrets_in(item, name)
     elif isinstance(value, str) and _is_secret(name):
         yield value
+        if name == _SECRET_URL_NAME:
+            yield from _URL_PART.findall(value)
 
 
 def _is_secret(name: str) -> bool:

@@ -8,7 +8,9 @@
 import asyncio
 import json
 import logging
+from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -25,6 +27,7 @@ from support.http_serving import (
 from support.places import ROOT
 
 from ten_packages.extension.tavus_http_python import bodies
+from ten_packages.extension.tavus_http_python.graph import GraphError
 
 TOKEN = "a-token-of-some-length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -637,3 +640,30 @@ async def test_a_failing_webhook_does_not_write_its_address_down() -> None:
         status, reply = await browser.ask("POST", WEBHOOK, json=webhook_of())
         assert (status, reply["code"]) == (500, "3004")
     assert log == ["POST /api/tavus/webhook/: RuntimeError('a bug')"]
+
+
+HOOK_URL = f"https://app.example.com{WEBHOOK}"
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        HOOK_URL,
+        WEBHOOK.upper(),
+        quote(HOOK_URL, safe=""),
+        quote(quote(HOOK_URL, safe=""), safe=""),
+        b64encode(HOOK_URL.encode()).decode(),
+    ],
+)
+async def test_what_tavus_quotes_of_the_webhooks_address_is_not_answered(
+    quoted: str,
+) -> None:
+    graph = ScriptedGraph()
+    graph.refusal = GraphError("validation", f"callback_url: {quoted} is bad")
+    async with serving(graph, webhook_secret=SECRET) as (_, browser):
+        status, reply = await browser.create()
+    assert status == 422
+    assert SECRET not in str(reply).lower()
+    assert b64encode(SECRET.encode()).decode()[:8] not in str(reply)
+    assert quoted not in str(reply)
+    assert reply["msg"].startswith("callback_url: ")

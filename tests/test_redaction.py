@@ -11,12 +11,15 @@ import json
 import logging
 import pickle
 import string
-from collections.abc import Iterator
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ten_packages.extension.tavus_python.redaction import (
+    MASK,
     LogMask,
     Secret,
     mask,
@@ -186,3 +189,49 @@ def test_a_log_loses_the_secrets_that_its_mask_knows(lines) -> None:
     logger.error("%s", json.dumps({"x": "our secret"}))
     logger.error("100 % sure")  # no arguments, so no placeholder
     assert written.getvalue() == '{"x": "***"}\n100 % sure\n'
+
+
+HOOK = "s3cret-of-a-Hook/path?x=1"
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        HOOK.upper(),
+        quote(HOOK),
+        quote(HOOK, safe=""),
+        quote(quote(HOOK, safe=""), safe=""),
+        "".join(f"%{ord(one):02x}" for one in HOOK),
+        "".join(f"%{ord(one):02X}" for one in HOOK.swapcase()),
+    ],
+)
+def test_a_secret_goes_in_any_spelling(quoted: str) -> None:
+    told = redact(f"bad url: {quoted}, sorry", HOOK)
+    assert told == f"bad url: {MASK}, sorry"
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "https://h/"])
+@pytest.mark.parametrize("after", ["", "/", "/x", "/xyz"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+@pytest.mark.parametrize("secret", [HOOK, "\xff\xfe>>>???~~~hush", "a" * 9])
+def test_a_secret_in_base64_goes_wherever_it_stands(
+    before: str, after: str, encode: Callable[[bytes], bytes], secret: str
+) -> None:
+    whole = encode(f"{before}{secret}{after}".encode()).decode()
+    told = redact(f"<{whole}>", secret)
+    assert MASK in told
+    # No more is left than what it shares with its neighbours.
+    left = told[1:-1].replace(MASK, "")
+    assert len(left) <= len(encode(f"{before}{after}".encode())) + 4
+
+
+def test_a_long_part_of_a_webhooks_address_is_a_secret_by_itself() -> None:
+    url = "https://h.example/api/tavus/webhook/abcdefghij0123456789?key=short"
+    assert list(secrets_in({"callback_url": url})) == [
+        url,
+        "abcdefghij0123456789",
+    ]
+
+
+def test_text_with_percent_signs_and_no_secret_stays_as_it_is() -> None:
+    assert redact("100%25 of 5%", HOOK) == "100%25 of 5%"

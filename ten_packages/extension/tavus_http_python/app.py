@@ -53,6 +53,8 @@ def make_app(parts: Parts) -> ASGIApp:
 
     def refused(refusal: Refusal) -> Response:
         parts.metrics.failed(refusal.kind)
+        # What Tavus says may quote the webhook's address.
+        refusal.detail = parts.config.without_secrets(refusal.detail)
         return refusal.answer()
 
     _answer_failures(app, refused)

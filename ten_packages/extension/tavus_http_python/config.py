@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from ten_packages.extension.tavus_python.redaction import redact
+
 from .livekit_config import LiveKitConfig
 from .property_values import Network, Values
 
@@ -27,8 +29,6 @@ _FRAME = re.compile(
 )
 _TOKEN = re.compile(r"[!-~]{16,1024}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
-# A shorter "secret" is nobody's, and would riddle every line with masks.
-_SECRET_MIN = 4
 _REDIS = re.compile(
     r"rediss?://(?:[^\s/?#@]*@)?(?:[\w.-]+|\[[0-9a-fA-F:.]+\])?(?::\d{1,5})?"
     r"(?:[/?][!-~]*)?|unix://[!-~]+"
@@ -144,14 +144,11 @@ class HttpConfig:
         return replace(config, warnings=tuple(unknown))
 
     def without_secrets(self, text: str) -> str:
-        """A text as the log may show it, whatever it quotes."""
+        """A text as anybody may read it, whatever it quotes."""
         secrets = (self.auth_token, self.webhook_secret, self.redis_url)
         if self.livekit:
             secrets += (self.livekit.api_secret,)
-        for secret in secrets:
-            if len(secret) >= _SECRET_MIN:
-                text = text.replace(secret, "***")
-        return text
+        return redact(text, *secrets)
 
     @property
     def is_local(self) -> bool:
