@@ -71,10 +71,11 @@ class _Identity:
 
 
 class _Memory:
-    """The last events of one kind of witness."""
+    """The last events of one kind of witness, and who speaks by them."""
 
     def __init__(self) -> None:
         self._seen: dict[object, None] = {}
+        self._voices = {"user": _Voice(), "replica": _Voice()}
 
     def __contains__(self, identity: _Identity) -> bool:
         if identity.seq is None:
@@ -86,6 +87,24 @@ class _Memory:
             self._seen[one] = None
         while len(self._seen) > 2 * _EVENTS_REMEMBERED:
             del self._seen[next(iter(self._seen))]
+
+    def turns(self, event: Mapping[str, Any], speaks: bool) -> bool:
+        """Whether somebody starts who was silent, or stops who spoke."""
+        role = _properties_of(event).get("role")
+        seq, at_ms = seq_of(event), moment_of(event)
+        voice = self._voices["user" if role == "user" else "replica"]
+        if seq is not None:
+            # A room that is opened anew may count from the start again.
+            later = isinstance(at_ms, int) and at_ms > voice.at_ms
+            if seq < voice.seq and not later:
+                return False
+            voice.seq = seq
+        if isinstance(at_ms, int):
+            voice.at_ms = max(at_ms, voice.at_ms)
+        if voice.speaks is speaks:
+            return False
+        voice.speaks = speaks
+        return True
 
 
 @dataclass
@@ -104,10 +123,6 @@ class Story:
     _from_tavus: _Memory = field(default_factory=_Memory, repr=False)
     _from_pages: _Memory = field(default_factory=_Memory, repr=False)
     _listed: Counter[object] = field(default_factory=Counter, repr=False)
-    _voices: dict[str, _Voice] = field(
-        default_factory=lambda: {"user": _Voice(), "replica": _Voice()},
-        repr=False,
-    )
 
     def unlisted(
         self, events: Sequence[Mapping[str, Any]]
@@ -131,36 +146,14 @@ class Story:
             event: In the vocabulary of ``canonical``.
             source: Who says so.
         """
+        witness = self._from_pages if source == PAGE else self._from_tavus
         identity = _identity(event)
         if identity is not None:
-            if identity in self._from_tavus:
+            if identity in self._from_tavus or identity in witness:
                 return False
-            if source != PAGE:
-                self._from_tavus.add(identity)
-            elif identity in self._from_pages:
-                return False
-            else:
-                self._from_pages.add(identity)
+            witness.add(identity)
         change = _SPEAKING.fullmatch(_type_of(event))
-        return change is None or self._turns(event, change[1] == "started")
-
-    def _turns(self, event: Mapping[str, Any], speaks: bool) -> bool:
-        """Whether somebody starts who was silent, or stops who spoke."""
-        role = _properties_of(event).get("role")
-        seq, at_ms = seq_of(event), moment_of(event)
-        voice = self._voices["user" if role == "user" else "replica"]
-        if seq is not None:
-            # A room that is opened anew may count from the start again.
-            later = isinstance(at_ms, int) and at_ms > voice.at_ms
-            if seq < voice.seq and not later:
-                return False
-            voice.seq = seq
-        if isinstance(at_ms, int):
-            voice.at_ms = max(at_ms, voice.at_ms)
-        if voice.speaks is speaks:
-            return False
-        voice.speaks = speaks
-        return True
+        return change is None or witness.turns(event, change[1] == "started")
 
 
 class Reports:

@@ -351,6 +351,26 @@ async def test_what_floods_from_a_page_hides_no_replay_from_tavus() -> None:
     assert graph.types.count("system.shutdown") == 1
 
 
+@pytest.mark.parametrize("role", ["user", "replica"])
+@pytest.mark.parametrize("source", [WEBHOOK, POLL])
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_no_number_or_date_of_a_page_silences_tavus(
+    role: str, source: str, legacy: bool
+) -> None:
+    graph = Graph()
+    for what in ("started", "stopped"):
+        far = speaking(what, role, 10**12, legacy)
+        graph.say({**far, "timestamp": "9999-01-01T00:00:00Z"}, PAGE)
+    graph.say(speaking("started", role, 10**12 + 1, legacy), PAGE)
+    graph.heard.clear()
+    graph.say(speaking("started", role, 1, legacy), source)
+    graph.say(speaking("stopped", role, 2, legacy), source)
+    assert graph.types == [
+        "conversation.started_speaking",
+        "conversation.stopped_speaking",
+    ]
+
+
 async def test_who_says_it_is_over_makes_us_ask_and_a_poll_does_not() -> None:
     graph = Graph()
     graph.say(shutdown(1), POLL)
