@@ -178,14 +178,24 @@ async def test_odd_ids_reach_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", ""]
+    "host",
+    [
+        *("evil.example", "evil.example:8080", "localhost.evil.example", ""),
+        *("127.0.0.1.evil.example", "127.0.0.1@evil.example", "::1"),
+    ],
 )
-async def test_a_name_that_only_leads_here_is_refused(host: str) -> None:
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("token", ["", TOKEN])
+async def test_a_name_that_only_leads_here_is_refused(
+    host: str, bind: str, token: str
+) -> None:
     graph = ScriptedGraph()
-    async with serving(graph) as (_, browser):
-        status, reply = await browser.ask(
-            "POST", CREATE, headers={"Host": host}
-        )
+    async with serving(graph, host=bind, auth_token=token) as (service, _):
+        port = service.url.rsplit(":", 1)[1]
+        async with Browser(f"http://127.0.0.1:{port}") as browser:
+            status, reply = await browser.ask(
+                "POST", CREATE, headers={"Host": host}
+            )
         assert (status, reply["code"]) == (403, "1006")
         assert graph.heard.messages == []
 
@@ -199,7 +209,10 @@ async def test_a_name_that_only_leads_here_is_refused(host: str) -> None:
         ({}, "LOCALHOST"),
         ({"allowed_origins": ORIGIN}, "app.example.com"),
         ({"trusted_proxies": "127.0.0.1"}, "talk.example.com"),
-        ({"host": "0.0.0.0"}, "box.lan:8080"),
+        ({"host": "0.0.0.0"}, "192.0.2.7:8080"),
+        ({"host": "0.0.0.0"}, "[2001:db8::7]"),
+        ({"host": "0.0.0.0", "allowed_origins": "http://box.lan"}, "Box.Lan"),
+        ({"host": "LocalHost"}, "localhost:8080"),
     ],
 )
 async def test_names_that_we_have_are_served(

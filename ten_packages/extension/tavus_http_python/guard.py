@@ -28,7 +28,10 @@ WEBHOOK = "/api/tavus/webhook/"
 _OPEN = ("/api/tavus/config",)
 _METRICS = "/metrics"
 _HEALTH = "/health"
-_LOCAL_HOST = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?", re.I)
+# An address is no name that could be made to lead elsewhere; to browsers
+# whatever looks like one is one (url.spec.whatwg.org).
+_NO_NAME = re.compile(rb"localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]")
+_PORT = re.compile(rb":\d*$")
 # Fetch metadata (w3.org/TR/fetch-metadata) of requests that no other site
 # has made; what is no browser sends none.
 _OWN_SITES = (None, b"same-origin", b"none")
@@ -64,7 +67,7 @@ class Guard:
         self._limiter = limiter
         self._complain = complain
         self._on_failed = on_failed
-        self._is_local = config.is_local
+        self._own_name = config.host.lower().encode()
         self._origins = {origin.encode() for origin in config.allowed_origins}
         self._hosts = {origin.partition(b"://")[2] for origin in self._origins}
         livekit = config.livekit.origins if config.livekit else ()
@@ -162,17 +165,18 @@ class Guard:
         A page of such a name would be of the same origin as ours. Names that
         a proxy in front has, or that an operator has listed, are fine.
         """
-        host = headers.get(b"host", b"")
+        host = headers.get(b"host", b"").lower()
+        name = _PORT.sub(b"", host)
         if (
-            self._is_local
-            and not _LOCAL_HOST.fullmatch(host)
-            and host.lower() not in self._hosts
+            not _NO_NAME.fullmatch(name)
+            and name != self._own_name
+            and host not in self._hosts
             and not self._callers.is_proxy((scope["client"] or ("",))[0])
         ):
             raise Refusal(
                 "forbidden",
-                "the Host header is no name of this machine; ask for "
-                "localhost, or name the origin in allowed_origins "
+                "the Host header is no name of this machine; ask for its "
+                "address or localhost, or name the origin in allowed_origins "
                 "(TAVUS_HTTP_ORIGINS) or the proxy in trusted_proxies "
                 "(TAVUS_HTTP_PROXIES)",
             )
