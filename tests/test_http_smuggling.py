@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from support.http_serving import ScriptedGraph, serving
 from test_http_server import OK, Client, site
 
 HEAD = b"POST /one HTTP/1.1\r\nHost: here\r\n"
@@ -201,3 +202,25 @@ async def test_cookies_of_other_apps_on_this_host_are_not_ours_to_judge() -> (
         client = await there.connect()
         await client.send(HEAD + b"Cookie: a=1; a=2; " + COOKIE + b"\r\n\r\n")
         assert (await heard_by(client))["path"] == "/one"
+
+
+async def test_behind_a_proxy_nobody_gets_what_another_asked_for() -> None:
+    create = b"POST /api/tavus/conversation/create HTTP/1.1\r\n"
+    hidden = create + b"Host: localhost\r\nContent-Length: 0\r\n\r\n"
+    graph = ScriptedGraph()
+    async with serving(graph) as (service, _):
+        host, port = service.url.removeprefix("http://").split(":")
+        client = Client(*await asyncio.open_connection(host, int(port)))
+        # The attacker's request, then another visitor's, on one connection.
+        await client.send(
+            b"POST /health HTTP/1.1\r\nHost: localhost\r\n"
+            + UPGRADE
+            + framed(hidden, "length")
+            + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        told = await client.read_until(b'"ok"}')
+        client.writer.close()
+        await client.writer.wait_closed()
+    assert told.count(b"HTTP/1.1 ") == 2
+    assert b"set-cookie" not in told
+    assert graph.heard.messages == []
