@@ -129,14 +129,14 @@ def _directory(value: Any) -> str:
 
 def _key_parts(properties: Mapping[str, Any]) -> tuple[str, ...]:
     """What no problem may show, should the key be in a wrong property."""
-    keys = [
-        properties.get(name) for name in ("tavus_api_key", *_TRANSPORT_KEYS)
-    ]
+    names = ("tavus_api_key", *_TRANSPORT_KEYS)
+    keys = [properties.get(name) for name in names]
     # A problem shows at most 40 characters of a value: half a key, perhaps.
     return tuple(
         part
         for key in keys
-        if isinstance(key, str)
+        # Who writes the name for the value is told by that name.
+        if isinstance(key, str) and key.strip().lower() not in names
         for part in (key.strip(), key.strip()[:16])
     )
 

@@ -158,7 +158,7 @@ class ConversationKeeper:
         except asyncio.CancelledError:
             if answer.cancelled():
                 driver.give_up()
-            else:
+            elif answer.exception() is None:
                 driver.give_back()
             raise
         except asyncio.TimeoutError:
