@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from support.http_serving import ScriptedGraph, make_service, serving
 from ten_runtime import Cmd, Data
 
+from ten_packages.extension.tavus_http_python import presence
 from ten_packages.extension.tavus_http_python.extension import (
     TavusHttpExtension,
 )
@@ -48,6 +49,34 @@ async def test_a_bug_is_a_500_without_a_trace() -> None:
             },
         )
     assert log == ["POST /api/tavus/conversation/create: RuntimeError('a bug')"]
+
+
+async def test_a_bug_keeps_no_leave_from_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presence, "_FIRST_RETRY_S", 0.01)
+    graph, log = ScriptedGraph(), list[str]()
+    async with serving(graph, log) as (_, browser):
+        events = await browser.listen("u1")
+        await graph.heard.get("joined")
+        graph.broken = True
+        events.close()
+        await graph.heard.get("left", 2)
+        graph.broken = False
+        await graph.heard.get("left", len(graph.heard.named("left")) + 1)
+    assert log == ["on_user_left: RuntimeError('a bug')"]
+
+
+async def test_a_bug_is_told_to_its_tab_without_its_text() -> None:
+    graph = ScriptedGraph()
+    graph.broken = True
+    async with serving(graph, []) as (_, browser):
+        events = await browser.listen("u1")
+        event = await events.next()
+        assert event is not None
+        assert event[0] == "tavus_error"
+        assert event[1]["kind"] == "internal"
+        assert event[1]["detail"] == "internal error, see the log"
 
 
 async def test_stop_ends_the_streams_and_says_who_left() -> None:

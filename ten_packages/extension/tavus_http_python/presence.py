@@ -98,7 +98,7 @@ class Presence:
                 membership.known = there
                 retry_s = _FIRST_RETRY_S
                 continue
-            if problem[0] == "timeout":
+            if problem[0] in ("timeout", "internal"):
                 membership.known = None
             if retry_s == _FIRST_RETRY_S:
                 self._on_failure(key[0], *problem)
@@ -120,4 +120,9 @@ class Presence:
             return "timeout", "the graph does not answer"
         except GraphError as error:
             return error.kind, error.detail
+        # A mistake of ours must not leave a conversation running.
+        # pylint: disable-next=broad-exception-caught
+        except Exception as error:
+            name = "on_user_joined" if there else "on_user_left"
+            return "internal", f"{name}: {error!r}"
         return None

@@ -232,6 +232,8 @@ class Streams:
 
     def _fail(self, user_id: str, kind: str, detail: str) -> None:
         self._warn(detail)
+        if kind == "internal":
+            detail = "internal error, see the log"
         self.publish(
             "tavus_error",
             {"kind": kind, "detail": detail, "remote_user_id": user_id},
